@@ -1,0 +1,20 @@
+// The remote-procedure client that `pm2.Client` is.
+export async function run(pm2, t) {
+  await pm2.connect()
+  const remote = (method, ...args) => pm2.with({ as: `executeRemote ${method}` }).client.executeRemote(method, ...args)
+  await remote('noSuchMethod', {})
+  await remote('ping', {})
+  await remote('getVersion', {})
+  await t.quiet.start({ name: 'app', script: 'alive.js' })
+  await t.online('app')
+  await t.settled()
+  await remote('getMonitorData', {})
+  await remote('stopProcessId', 0)
+  await remote('stopProcessId', 99)
+  await remote('startProcessId', 0)
+  await remote('startProcessId', 0)
+  await remote('restartProcessId', { id: 99 })
+  await remote('deleteProcessId', 0)
+  await pm2.with({ as: 'getProcessIdByName' }).client.getProcessIdByName('app')
+  await pm2.with({ as: 'pingDaemon' }).client.pingDaemon()
+}

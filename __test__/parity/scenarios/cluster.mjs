@@ -1,0 +1,17 @@
+export async function run(pm2, t) {
+  await pm2.connect()
+  await pm2.start({ name: 'web', script: 'server.js', instances: 2, env: { PORT: 0 } })
+  await t.contains('logs/web-out-0.log', 'listening')
+  await t.contains('logs/web-out-1.log', 'listening')
+  await t.snapshot()
+  await pm2.reload('web')
+  await t.contains('logs/web-out-0.log', 'listening', 2)
+  await t.contains('logs/web-out-1.log', 'listening', 2)
+  await t.snapshot('list after reload')
+  await pm2.restart('web')
+  await t.contains('logs/web-out-1.log', 'listening', 3)
+  await t.summary('list after restart', 'restart_time', 'NODE_APP_INSTANCE')
+  await pm2.stop('web')
+  t.tree('files after stop')
+  await pm2.delete('web')
+}

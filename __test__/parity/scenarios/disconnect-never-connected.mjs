@@ -1,0 +1,3 @@
+export async function run(pm2) {
+  await pm2.disconnect()
+}

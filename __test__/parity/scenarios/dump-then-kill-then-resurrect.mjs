@@ -1,0 +1,16 @@
+export async function run(pm2, t) {
+  await pm2.connect()
+  await t.quiet.start({ name: 'app', script: 'alive.js', env: { FOO: 'bar' } })
+  await t.online('app')
+  await t.quiet.restart('app')
+  await pm2.dump()
+  const daemon = Number(t.read('pm2.pid'))
+  await pm2.killDaemon()
+  await t.dead(daemon)
+  await t.refused('rpc.sock')
+  await pm2.with({ as: 'connect again' }).connect()
+  await pm2.with({ as: 'list before resurrect' }).list()
+  await t.quiet.resurrect()
+  await t.online('app')
+  await t.snapshot('list after resurrect')
+}

@@ -1,0 +1,16 @@
+export async function run(pm2, t) {
+  await pm2.connect()
+  await t.quiet.start({ name: 'one', script: 'alive.js' })
+  await t.quiet.start({ name: 'two', script: 'other.js' })
+  await t.contains('logs/one-out.log', 'alive')
+  await t.contains('logs/two-out.log', 'other')
+  const sizes = (name) => t.record(name, { one: t.read('logs/one-out.log'), two: t.read('logs/two-out.log'), daemon: t.read('pm2.log').length > 0 })
+  await t.snapshot('before')
+  await pm2.with({ as: 'flush one' }).flush('one')
+  sizes('after flush one')
+  await pm2.with({ as: 'flush unknown' }).flush('nope')
+  sizes('after flush unknown')
+  await pm2.with({ as: 'flush everything' }).flush(undefined)
+  sizes('after flush everything')
+  await pm2.reloadLogs()
+}

@@ -1,0 +1,15 @@
+export async function run(pm2, t) {
+  await pm2.connect()
+  await t.quiet.start({ name: 'app', script: 'alive.js' })
+  const { pid } = await t.online('app')
+  const daemon = Number(t.read('pm2.pid'))
+  await pm2.killDaemon()
+  await t.dead(pid)
+  await t.dead(daemon)
+  await t.refused('rpc.sock')
+  t.tree('files after kill')
+  await pm2.with({ as: 'disconnect after kill' }).disconnect()
+  await pm2.with({ as: 'connect after kill' }).connect()
+  await pm2.with({ as: 'list after kill' }).list()
+  await pm2.with({ as: 'start after kill' }).start({ name: 'app', script: 'alive.js' })
+}

@@ -1,0 +1,15 @@
+export async function run(pm2, t) {
+  await pm2.connect()
+  await t.quiet.start({ name: 'app', script: 'instance.js', instances: 2, exec_mode: 'fork' })
+  await pm2.with({ as: 'scale to 4' }).scale('app', 4)
+  await t.summary('list of 4', 'NODE_APP_INSTANCE', 'pm_out_log_path', 'instances')
+  await pm2.with({ as: 'scale by one' }).scale('app', '+1')
+  await pm2.with({ as: 'scale same' }).scale('app', 5)
+  await pm2.with({ as: 'scale to 1' }).scale('app', 1)
+  await t.summary('list of 1', 'NODE_APP_INSTANCE')
+  await pm2.with({ as: 'scale unknown' }).scale('nope', 2)
+  await t.quiet.restart('app')
+  await pm2.with({ as: 'reset name' }).reset('app')
+  await pm2.with({ as: 'reset unknown' }).reset('nope')
+  await t.summary('after reset', 'restart_time', 'unstable_restarts')
+}

@@ -1,0 +1,73 @@
+// Compiled, never run: real use of the API must be accepted, misuse must not.
+
+import pm2 = require('../../index')
+
+const { list, custom } = pm2
+
+pm2.connect((error, meta) => {
+  if (error) throw error
+  const launched: boolean = meta.new_pm2_instance
+  void launched
+})
+pm2.connect(true, () => {})
+pm2.connect({ daemon_mode: false }, () => {})
+const meta: Promise<pm2.Connection> = pm2.connect()
+void meta
+
+pm2.start('app.js', (error, processes) => {
+  if (Array.isArray(error)) error.map(({ message }) => message)
+  else if (error) throw error
+  const id: number | string | undefined = processes[0]?.pm2_env.pm_id
+  void id
+})
+pm2.start('app.js', { name: 'a', maxMemoryRestart: '100M', max_restarts: 3 }, () => {})
+pm2.start('app.js', 'other.json', () => {})
+pm2.start('ecosystem.config.js', { env: 'production', only: 'a,b' }, () => {})
+pm2.start({ script: 'app.js', exec_mode: 'cluster', instances: 'max', env: { A: 1 }, env_production: { A: 2 } }, () => {})
+pm2.start([{ script: 'a.js' }, { script: 'b.js', watch: ['src'] }], () => {})
+const started: Promise<pm2.Process[]> = pm2.start({ apps: [{ script: 'a.js' }] }, { env: 'production' })
+void started
+// @ts-expect-error a script is a text
+pm2.start(1)
+// @ts-expect-error there are two modes
+pm2.start({ script: 'a.js', exec_mode: 'threads' })
+
+pm2.restart('all', { updateEnv: true }, () => {})
+pm2.reload(0, () => {})
+pm2.gracefulReload('api', () => {})
+pm2.stop(['a', 3], () => {})
+pm2.delete('[{"name":"a"}]', 'pipe', () => {})
+// @ts-expect-error a target is needed
+pm2.stop()
+
+list((error, processes) => {
+  const memory: number | undefined = processes[0]?.monit.memory
+  const interpreter: string | undefined = processes[0]?.pm2_env.exec_interpreter
+  void [error, memory, interpreter]
+})
+
+async function promises() {
+  const bus = await pm2.launchBus()
+  bus.on('log:*', (stream: string, packet: { data: string }) => [stream, packet.data]).off('log:*')
+  bus.close()
+  await pm2.sendDataToProcessId({ id: 0, type: 'process:msg', data: { some: 'data' } })
+  await pm2.sendDataToProcessId(0, { topic: 'x', data: 1 })
+  await pm2.sendLineToStdin(0, 'line')
+  await pm2.sendSignalToProcessName('SIGUSR1', 'all')
+  await pm2.scale('api', '+2')
+  await pm2.flush()
+  await pm2.dump(true)
+  const ids: number[] = await pm2.getProcessIdByName('api')
+  const alive: boolean = await pm2.Client.pingDaemon()
+  await pm2.Client.executeRemote('getMonitorData', {})
+  const other = new custom({ pm2_home: '/tmp/other' })
+  await other.disconnect()
+  return [ids, alive]
+}
+void promises
+
+pm2.launchBus((error, bus, socket) => {
+  socket.on('reconnect attempt', () => {})
+  bus.on('process:event', (packet) => packet.event)
+  void error
+})

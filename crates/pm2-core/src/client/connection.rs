@@ -1,0 +1,493 @@
+//! One connection to a daemon: many calls at once, replies in any order, each call settled exactly once.
+//!
+//! A reader and a writer task own the halves of the socket. When either ends, every pending and every later
+//! call fails with [`CallError::ConnectionLost`]; nothing is retried here.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+
+use super::error::CallError;
+use crate::home::Endpoint;
+use crate::protocol::{self, Argument, Decoder, FrameError, Limits, Reply};
+
+/// Longest reply accepted: a list of thousands of apps with their environments fits many times.
+const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 64 * 1024;
+/// Calls waiting for the writer before a caller has to wait, too.
+const WRITE_QUEUE: usize = 64;
+
+/// A live connection to a daemon's request socket.
+///
+/// Cheap to clone; all clones are the same connection. Dropping the last one closes it.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Vec<u8>>,
+    reader: AbortHandle,
+    writer: AbortHandle,
+}
+
+/// What the tasks and the callers have in common.
+#[derive(Debug)]
+struct Shared {
+    calls: Mutex<Calls>,
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Calls {
+    next: u64,
+    pending: HashMap<u64, oneshot::Sender<Reply>>,
+    /// Why the connection ended; nothing is accepted afterwards.
+    lost: Option<String>,
+}
+
+impl Connection {
+    /// Connects to a daemon. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// The system's error of `connect`.
+    pub async fn open(endpoint: &Endpoint) -> io::Result<Self> {
+        match endpoint {
+            Endpoint::Unix(path) => {
+                let (read, write) = UnixStream::connect(path).await?.into_split();
+                Ok(Self::over(read, write))
+            }
+            Endpoint::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                let (read, write) = stream.into_split();
+                Ok(Self::over(read, write))
+            }
+        }
+    }
+
+    /// Runs the protocol over the two halves of a connected stream.
+    fn over(
+        read: impl AsyncRead + Send + Unpin + 'static,
+        write: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        let shared =
+            Arc::new(Shared { calls: Mutex::new(Calls::default()), closed: watch::Sender::new(false) });
+        let (requests, queue) = mpsc::channel(WRITE_QUEUE);
+        let reader = tokio::spawn(read_replies(read, Arc::clone(&shared))).abort_handle();
+        let writer = tokio::spawn(write_requests(write, queue, Arc::clone(&shared))).abort_handle();
+        Self { inner: Arc::new(Inner { shared, requests, reader, writer }) }
+    }
+
+    /// Calls a remote method with the arguments `args_json`, the text of a JSON array, and waits for its reply.
+    ///
+    /// There is no time limit: some methods take as long as an app takes to stop. Dropping the future forgets
+    /// the call; the daemon still carries it out.
+    ///
+    /// # Errors
+    /// [`CallError::ConnectionLost`] when the connection is or gets closed first.
+    pub async fn call(&self, method: &str, args_json: &str) -> Result<Reply, CallError> {
+        self.ask(|id| protocol::encode_call(id, method, args_json)).await
+    }
+
+    /// Asks which methods the daemon has; the answer is [`Reply::Methods`].
+    ///
+    /// # Errors
+    /// [`CallError::ConnectionLost`] when the connection is or gets closed first.
+    pub async fn methods(&self) -> Result<Reply, CallError> {
+        self.ask(protocol::encode_methods_request).await
+    }
+
+    /// Sends a call whose reply nobody waits for, because the daemon gives none or it does not matter.
+    ///
+    /// # Errors
+    /// [`CallError::ConnectionLost`] when the connection is closed.
+    pub async fn send(&self, method: &str, args_json: &str) -> Result<(), CallError> {
+        let number = self.inner.shared.begin(None)?;
+        self.submit(protocol::encode_call(&id_of(number), method, args_json)).await
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        *self.inner.shared.closed.borrow()
+    }
+
+    /// Waits until the connection has ended, by either side; at once if it has.
+    pub async fn closed(&self) {
+        let mut closed = self.inner.shared.closed.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = closed.wait_for(|closed| *closed).await;
+    }
+
+    /// Closes the connection; pending calls fail. Harmless when it is closed.
+    pub fn close(&self) {
+        self.inner.shut_down("closed by this client");
+    }
+
+    async fn ask(&self, encode: impl FnOnce(&Argument) -> Vec<u8>) -> Result<Reply, CallError> {
+        let (settle, reply) = oneshot::channel();
+        let number = self.inner.shared.begin(Some(settle))?;
+        let _forget = ForgetOnDrop { shared: &self.inner.shared, number };
+        self.submit(encode(&id_of(number))).await?;
+        reply.await.map_err(|_| self.inner.shared.lost_error())
+    }
+
+    async fn submit(&self, frame: Vec<u8>) -> Result<(), CallError> {
+        let sent = self.inner.requests.send(frame).await;
+        sent.map_err(|_| self.inner.shared.lost_error())
+    }
+}
+
+impl Inner {
+    fn shut_down(&self, reason: &str) {
+        self.shared.lose(reason);
+        self.reader.abort();
+        self.writer.abort();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut_down("closed by this client");
+    }
+}
+
+impl Shared {
+    /// Numbers a new call and remembers who waits for it.
+    fn begin(&self, settle: Option<oneshot::Sender<Reply>>) -> Result<u64, CallError> {
+        let mut calls = self.lock();
+        if let Some(reason) = calls.lost.clone() {
+            return Err(CallError::ConnectionLost { reason });
+        }
+        let number = calls.next;
+        calls.next += 1;
+        if let Some(settle) = settle {
+            calls.pending.insert(number, settle);
+        }
+        Ok(number)
+    }
+
+    /// Ends the connection for everybody; the first reason stays. Dropping the senders fails the pending calls.
+    fn lose(&self, reason: &str) {
+        let pending = {
+            let mut calls = self.lock();
+            calls.lost.get_or_insert_with(|| reason.to_owned());
+            std::mem::take(&mut calls.pending)
+        };
+        self.closed.send_replace(true);
+        drop(pending);
+    }
+
+    fn lost_error(&self) -> CallError {
+        let reason = self.lock().lost.clone();
+        let reason = reason.unwrap_or_else(|| "closed".to_owned());
+        CallError::ConnectionLost { reason }
+    }
+
+    /// Hands a reply to its caller; one that nobody waits for is dropped.
+    fn settle(&self, id: &Argument, reply: Reply) {
+        let Some(number) = own_number(id) else { return };
+        let settle = self.lock().pending.remove(&number);
+        if let Some(settle) = settle {
+            // The caller may have gone away.
+            let _ = settle.send(reply);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        // No code panics while it holds the lock, and the table is valid at any moment.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Removes an abandoned call, so that the table does not grow.
+struct ForgetOnDrop<'a> {
+    shared: &'a Shared,
+    number: u64,
+}
+
+impl Drop for ForgetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.shared.lock().pending.remove(&self.number);
+    }
+}
+
+fn id_of(number: u64) -> Argument {
+    Argument::Text(format!("{}:{number}", std::process::id()))
+}
+
+/// The counter of an id this process made.
+fn own_number(id: &Argument) -> Option<u64> {
+    let Argument::Text(id) = id else { return None };
+    let (pid, number) = id.split_once(':')?;
+    let own = pid.parse() == Ok(std::process::id());
+    own.then(|| number.parse().ok()).flatten()
+}
+
+async fn read_replies(mut socket: impl AsyncRead + Unpin, shared: Arc<Shared>) {
+    let mut decoder = Decoder::new(Limits {
+        max_argument_bytes: MAX_REPLY_BYTES,
+        max_message_bytes: MAX_REPLY_BYTES,
+        ..Limits::default()
+    });
+    let mut bytes = vec![0; READ_BYTES];
+    let reason = loop {
+        let mut rest = match socket.read(&mut bytes).await {
+            Ok(0) => break "the daemon closed it".to_owned(),
+            Ok(n_bytes) => &bytes[..n_bytes],
+            Err(error) => break error.to_string(),
+        };
+        if let Err(error) = settle_all(&mut decoder, &mut rest, &shared) {
+            break format!("the daemon's reply is not understood: {error}");
+        }
+    };
+    shared.lose(&reason);
+}
+
+/// Settles the calls whose replies are complete.
+fn settle_all(decoder: &mut Decoder, input: &mut &[u8], shared: &Shared) -> Result<(), FrameError> {
+    while let Some(message) = decoder.decode(input)? {
+        let (id, reply) = protocol::decode_reply(message)?;
+        shared.settle(&id, reply);
+    }
+    Ok(())
+}
+
+async fn write_requests(
+    mut socket: impl AsyncWrite + Unpin,
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    shared: Arc<Shared>,
+) {
+    let mut frames = Vec::with_capacity(WRITE_QUEUE);
+    while queue.recv_many(&mut frames, WRITE_QUEUE).await > 0 {
+        // Calls made together leave in one write.
+        let written = match frames.as_slice() {
+            [frame] => socket.write_all(frame).await,
+            frames => socket.write_all(&frames.concat()).await,
+        };
+        frames.clear();
+        if let Err(error) = written {
+            shared.lose(&error.to_string());
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::protocol::{Request, decode_request, encode_success};
+
+    /// The daemon's end of a connection under test.
+    struct Server {
+        stream: DuplexStream,
+        decoder: Decoder,
+    }
+
+    impl Server {
+        /// The id and method of the next request.
+        async fn request(&mut self) -> (Argument, String) {
+            let mut bytes = [0; 4096];
+            loop {
+                if let Some(message) = self.decoder.next().unwrap() {
+                    let message = decode_request(message).unwrap();
+                    let Request::Call { method, .. } = message.request.unwrap() else {
+                        panic!("not a call");
+                    };
+                    return (message.id, method);
+                }
+                let n_bytes = self.stream.read(&mut bytes).await.unwrap();
+                assert!(n_bytes > 0, "the client went away");
+                self.decoder.feed(&bytes[..n_bytes]);
+            }
+        }
+
+        async fn answer(&mut self, id: &Argument, args: &str) {
+            let frame = encode_success(id, args);
+            self.stream.write_all(&frame).await.unwrap();
+        }
+    }
+
+    fn pair() -> (Connection, Server) {
+        let (client, stream) = tokio::io::duplex(1024);
+        let (read, write) = tokio::io::split(client);
+        let decoder = Decoder::default();
+        (Connection::over(read, write), Server { stream, decoder })
+    }
+
+    fn args_of(reply: Result<Reply, CallError>) -> String {
+        match reply.unwrap() {
+            Reply::Success { args } => args.get().to_owned(),
+            reply => panic!("{reply:?}"),
+        }
+    }
+
+    async fn soon<T>(future: impl Future<Output = T>) -> T {
+        let limit = Duration::from_secs(5);
+        timeout(limit, future).await.expect("must not hang")
+    }
+
+    #[tokio::test]
+    async fn replies_may_come_in_any_order() {
+        let (client, mut server) = pair();
+        let calls: Vec<_> = (0..300)
+            .map(|number| {
+                let client = client.clone();
+                let name = format!("m{number}");
+                tokio::spawn(async move { (client.call(&name, "[{}]").await, name) })
+            })
+            .collect();
+        let mut asked = Vec::new();
+        for _ in 0..300 {
+            asked.push(soon(server.request()).await);
+        }
+        let serve = tokio::spawn(async move {
+            for (id, method) in asked.iter().rev() {
+                server.answer(id, &format!("[\"{method}\"]")).await;
+                // A second answer to the same id is nobody's.
+                server.answer(id, "[0]").await;
+            }
+            server
+        });
+        for call in calls {
+            let (reply, name) = soon(call).await.unwrap();
+            assert_eq!(args_of(reply), format!("[\"{name}\"]"));
+        }
+        soon(serve).await.unwrap();
+        assert!(client.inner.shared.lock().pending.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_drop_fails_pending_and_later_calls() {
+        let (client, mut server) = pair();
+        let pending: Vec<_> = (0..3)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.call("ping", "[{}]").await })
+            })
+            .collect();
+        soon(server.request()).await;
+        assert!(!client.is_closed());
+        drop(server);
+        for call in pending {
+            let error = soon(call).await.unwrap().unwrap_err();
+            assert_eq!(error.code(), "PM2_CONNECTION_LOST");
+        }
+        soon(client.closed()).await;
+        assert!(client.is_closed());
+        assert!(soon(client.call("ping", "[{}]")).await.is_err());
+        assert!(soon(client.send("ping", "[{}]")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn closing_fails_pending_calls() {
+        let (client, mut server) = pair();
+        let call = tokio::spawn({
+            let client = client.clone();
+            async move { client.call("ping", "[{}]").await }
+        });
+        soon(server.request()).await;
+        client.close();
+        client.close();
+        assert!(soon(call).await.unwrap().is_err());
+        soon(client.closed()).await;
+        let mut rest = Vec::new();
+        soon(server.stream.read_to_end(&mut rest)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn garbage_ends_the_connection() {
+        let garbage: [&[u8]; 4] = [
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            b"\x10",
+            b"\x11\0\0\0\x03j:1",
+            b"\x12\0\0\0\x03j:{\0\0\0\x03s:1",
+        ];
+        for bytes in garbage {
+            let (client, mut server) = pair();
+            let call = tokio::spawn({
+                let client = client.clone();
+                async move { client.call("ping", "[{}]").await }
+            });
+            soon(server.request()).await;
+            server.stream.write_all(bytes).await.unwrap();
+            assert!(soon(call).await.unwrap().is_err(), "{bytes:?}");
+            soon(client.closed()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn strange_ids_are_nobodys() {
+        let (client, mut server) = pair();
+        let call = tokio::spawn({
+            let client = client.clone();
+            async move { client.call("ping", "[{}]").await }
+        });
+        let (id, _) = soon(server.request()).await;
+        for strange in ["", ":", "1:0", "x:0", "99999999999999999999:0"] {
+            let strange = Argument::Text(strange.to_owned());
+            server.answer(&strange, "[\"wrong\"]").await;
+        }
+        server.answer(&Argument::Json("0".into()), "[\"wrong\"]").await;
+        server.answer(&id, "[\"right\"]").await;
+        assert_eq!(args_of(soon(call).await.unwrap()), "[\"right\"]");
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_call_is_forgotten() {
+        let (client, mut server) = pair();
+        let short = Duration::from_millis(5);
+        assert!(timeout(short, client.call("slow", "[{}]")).await.is_err());
+        assert!(client.inner.shared.lock().pending.is_empty());
+        let (id, _) = soon(server.request()).await;
+        server.answer(&id, "[]").await;
+        let next = tokio::spawn({
+            let client = client.clone();
+            async move { client.call("fast", "[{}]").await }
+        });
+        let (id, method) = soon(server.request()).await;
+        assert_eq!(method, "fast");
+        server.answer(&id, "[1]").await;
+        assert_eq!(args_of(soon(next).await.unwrap()), "[1]");
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_does_not_read_blocks_nobody_for_ever() {
+        let (client, server) = pair();
+        let calls: Vec<_> = (0..200)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.call("m", &"[".repeat(2000)).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        drop(server);
+        for call in calls {
+            assert!(soon(call).await.unwrap().is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn dropping_the_last_clone_closes() {
+        let (client, mut server) = pair();
+        drop(client.clone());
+        assert!(!client.is_closed());
+        drop(client);
+        let mut rest = Vec::new();
+        soon(server.stream.read_to_end(&mut rest)).await.unwrap();
+        assert!(rest.is_empty());
+    }
+}

@@ -1,0 +1,141 @@
+//! App objects, as in a configuration file: known names are restarted, the others started.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::Value;
+
+use super::error::VerbError;
+use super::outcome::Started;
+use super::prepare::prepare;
+use super::request::StartRequest;
+use super::restart::{Replace, replace_all};
+use super::session::{Json, Listed, Session, for_each, width};
+use crate::app::{CallerContext, CheckedApp, Map, StartOptions, check_object, resolve, restart_update};
+
+/// How many apps are worked on at once unless asked otherwise; instances of one app count as one.
+const APPS_AT_ONCE: usize = 2;
+
+/// The keys of an app object that give it its name.
+const NAMING: [&str; 7] = ["name", "script", "exec", "cmd", "command", "namePrefix", "name_prefix"];
+
+/// An app object, checked, with the processes that are its own.
+struct Planned {
+    checked: CheckedApp,
+    ids: Vec<Value>,
+}
+
+/// The names of apps; nothing but the names is checked.
+pub(super) fn names_of(apps: &[Map], ctx: &CallerContext) -> Result<HashSet<String>, VerbError> {
+    let name_of = |app: &Map| {
+        let naming = app.iter().filter(|(key, _)| NAMING.contains(&key.as_str()));
+        let naming = naming.map(|(key, value)| (key.clone(), value.clone())).collect();
+        let checked = check_object(&naming, &StartOptions::default(), ctx);
+        checked.map(|app| app.name).map_err(VerbError::from)
+    };
+    apps.iter().map(name_of).collect()
+}
+
+/// Starts apps, and replaces the processes of those whose name is known.
+///
+/// A mistake in any description refuses all of them. After that each app stands for itself: what cannot be
+/// found or what the daemon refuses becomes an element of `errors`, the others go on. Behaviour of PM2 7.0.4,
+/// specification `api.md` §5.1, without its quirks 5 and 9.
+pub(super) async fn start_apps(
+    session: &Session,
+    apps: &[Map],
+    request: &StartRequest,
+    how: Replace,
+    parallel: Option<usize>,
+) -> Result<Started, VerbError> {
+    let ctx = request.context.context(&session.home);
+    let options = StartOptions::from_map(&request.options);
+    let mut planned = Vec::new();
+    for app in apps {
+        let checked = check_object(app, &options, &ctx)?;
+        if options.selects(&checked.base_name) {
+            planned.push(Planned { checked, ids: Vec::new() });
+        }
+    }
+    if planned.is_empty() {
+        return Ok(Started::default());
+    }
+    let is_nameless = planned.iter().all(|app| app.checked.name.is_empty());
+    if !is_nameless {
+        assign(&mut planned, session.list().await?, &ctx);
+    }
+    let per_app = parallel.or(request.context.width());
+    let at_once = per_app.unwrap_or(APPS_AT_ONCE).max(1);
+    let outcomes = for_each(planned, at_once, |app| {
+        let session = session.clone();
+        let ctx = ctx.clone();
+        async move {
+            match start_app(&session, &app, &ctx, how, per_app).await {
+                Err(error @ VerbError::Call(_)) => Err(error),
+                outcome => Ok(outcome),
+            }
+        }
+    })
+    .await?;
+    let mut started = Started::default();
+    for outcome in outcomes {
+        match outcome {
+            Ok(processes) => started.result.extend(processes),
+            Err(error) => started.errors.push(error),
+        }
+    }
+    Ok(started)
+}
+
+async fn start_app(
+    session: &Session,
+    app: &Planned,
+    ctx: &CallerContext,
+    how: Replace,
+    parallel: Option<usize>,
+) -> Result<Vec<Json>, VerbError> {
+    if app.ids.is_empty() {
+        return prepare(session, &resolve(&app.checked, ctx)?).await;
+    }
+    let update = restart_update(&app.checked, ctx);
+    let width = width(parallel, None, app.ids.len());
+    replace_all(session, app.ids.clone(), update, how, width).await
+}
+
+/// Gives each app the processes of its name.
+///
+/// Apps that share a name share its processes: each takes those running its script and, where that does not
+/// tell them apart, an equal part in the order of ids. PM2 would restart all of them for each, and start more.
+fn assign(apps: &mut [Planned], processes: Vec<Listed>, ctx: &CallerContext) {
+    let mut by_name: HashMap<String, Vec<Listed>> = HashMap::new();
+    for process in processes {
+        let same_name = by_name.entry(process.name.clone()).or_default();
+        same_name.push(process);
+    }
+    for (name, processes) in by_name {
+        let same_name: Vec<usize> =
+            (0..apps.len()).filter(|&index| apps[index].checked.name == name).collect();
+        if let [only] = same_name[..] {
+            apps[only].ids = processes.into_iter().map(|found| found.pm_id).collect();
+        } else if !same_name.is_empty() {
+            share(apps, &same_name, processes, ctx);
+        }
+    }
+}
+
+fn share(apps: &mut [Planned], indexes: &[usize], processes: Vec<Listed>, ctx: &CallerContext) {
+    let script_of = |index: &usize| {
+        let resolved = resolve(&apps[*index].checked, ctx).ok()?;
+        Some(resolved.get("pm_exec_path")?.as_str()?.to_owned())
+    };
+    let scripts: Vec<_> = indexes.iter().map(script_of).collect();
+    let n_processes = processes.len();
+    for (position, process) in processes.into_iter().enumerate() {
+        let runs = |script: &Option<String>| script.as_ref() == Some(&process.pm2_env.pm_exec_path);
+        let mut runners = (0..scripts.len()).filter(|&app| runs(&scripts[app]));
+        let app = match (runners.next(), runners.next()) {
+            (Some(only), None) => only,
+            _ => position * indexes.len() / n_processes,
+        };
+        apps[indexes[app]].ids.push(process.pm_id);
+    }
+}

@@ -1,0 +1,149 @@
+//! `restart` and `reload` of processes the daemon has.
+
+use serde_json::{Value, json};
+
+use super::apps::start_apps;
+use super::compact::compact;
+use super::error::VerbError;
+use super::outcome::Started;
+use super::reload_lock::ReloadLock;
+use super::request::{StartRequest, TargetRequest};
+use super::session::{Json, Session, for_each, width};
+use crate::app::{self, CallerContext, Map};
+
+/// How a running process is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replace {
+    /// Stop, then start.
+    Restart,
+    /// In cluster mode start the new one first; otherwise as a restart.
+    Reload,
+    /// As a reload, and the old one is asked to finish what it does.
+    GracefulReload,
+}
+
+impl Replace {
+    fn method(self) -> &'static str {
+        match self {
+            Self::Restart => "restartProcessId",
+            Self::Reload => "reloadProcessId",
+            Self::GracefulReload => "softReloadProcessId",
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Reload | Self::GracefulReload => "reload",
+        }
+    }
+
+    /// The name of the event.
+    fn action(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+            Self::GracefulReload => "graceful reload",
+        }
+    }
+}
+
+/// Restarts processes, stopped ones too; with `apps` restarts the known ones and starts the others.
+///
+/// Only options that are given change, and with `updateEnv` the caller's variables are laid over the app's.
+/// Behaviour of PM2 7.0.4, specification `api.md` §5.2, without its quirk 11.
+///
+/// # Errors
+/// Nothing is named so, an option is wrong, or the daemon refused one.
+pub async fn restart(session: &Session, request: &TargetRequest) -> Result<Started, VerbError> {
+    replace(session, request, Replace::Restart).await
+}
+
+/// Reloads processes; one reload per home at a time unless `force` is given.
+///
+/// Behaviour of PM2 7.0.4, specification `api.md` §5.3.
+///
+/// # Errors
+/// As [`restart`]; another client reloads; the lock file cannot be used.
+pub async fn reload(session: &Session, request: &TargetRequest) -> Result<Started, VerbError> {
+    reload_as(session, request, Replace::Reload).await
+}
+
+/// Like [`reload`]; old workers are told to finish and are waited for.
+///
+/// # Errors
+/// As [`reload`].
+pub async fn graceful_reload(session: &Session, request: &TargetRequest) -> Result<Started, VerbError> {
+    reload_as(session, request, Replace::GracefulReload).await
+}
+
+async fn reload_as(session: &Session, request: &TargetRequest, how: Replace) -> Result<Started, VerbError> {
+    let _lock = match request.is_on("force") {
+        true => None,
+        false => Some(ReloadLock::acquire(
+            &session.home.reload_lock_file,
+            request.context.number("PM2_RELOAD_LOCK_TIMEOUT"),
+        )?),
+    };
+    replace(session, request, how).await
+}
+
+async fn replace(session: &Session, request: &TargetRequest, how: Replace) -> Result<Started, VerbError> {
+    if let Some(apps) = &request.apps {
+        let start = StartRequest {
+            apps: None,
+            script: None,
+            options: request.options.clone(),
+            context: request.context.clone(),
+        };
+        return start_apps(session, apps, &start, how, request.parallel()).await;
+    }
+    if request.options.get("env").is_some_and(|env| !env.is_null()) {
+        return Err(VerbError::EnvWithoutFile);
+    }
+    let ctx = request.context.context(&session.home);
+    let update = update_of(&request.options, &ctx)?;
+    let target = request.target.as_ref();
+    let cwd = request.context.dir();
+    let ids = session.select(target, &cwd, how.verb()).await?;
+    let width = width(request.parallel(), request.context.width(), ids.len());
+    let result = replace_all(session, ids, update, how, width).await?;
+    Ok(Started::all(result))
+}
+
+/// Replaces processes with an updated environment and configuration, and gives their short forms.
+pub(super) async fn replace_all(
+    session: &Session,
+    ids: Vec<Value>,
+    update: Map,
+    how: Replace,
+    width: usize,
+) -> Result<Vec<Json>, VerbError> {
+    let answers = for_each(ids, width, |id| {
+        let session = session.clone();
+        let argument = json!({ "id": id, "env": update });
+        async move {
+            let answer = session.call(how.method(), &argument).await?;
+            session.notify(how.action(), &id).await?;
+            compact(&answer)
+        }
+    })
+    .await?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
+/// The `env` of a restart by name or id: changed options, and with `updateEnv` the caller's variables.
+pub(super) fn update_of(options: &Map, ctx: &CallerContext) -> Result<Map, VerbError> {
+    let mut written = options.clone();
+    for own in ["updateEnv", "parallel", "force"] {
+        written.shift_remove(own);
+    }
+    let is_env_updated = options.get("updateEnv") == Some(&Value::Bool(true));
+    let mut update = match is_env_updated {
+        true => app::restart_update(&app::check_script("", &Map::new(), ctx)?, ctx),
+        false => Map::new(),
+    };
+    let changes = app::overrides(&written)?;
+    update.insert("current_conf".to_owned(), Value::Object(changes));
+    Ok(update)
+}

@@ -1,0 +1,221 @@
+//! What every verb needs: calls whose refusal is an error, the process list, and many actions at once.
+
+use std::future::Future;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::task::JoinSet;
+
+use super::error::VerbError;
+use crate::client::{CallError, Connection, Reply};
+use crate::home::Home;
+use crate::target::{self, ProcessSummary};
+
+/// One JSON text, passed on as it came.
+pub type Json = Box<RawValue>;
+
+/// A connection in use for a verb.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The connection.
+    pub connection: Connection,
+    /// The home of its daemon.
+    pub home: Home,
+}
+
+impl Session {
+    /// Calls a remote method with one argument and gives its result, `null` when there is none.
+    ///
+    /// # Errors
+    /// [`VerbError::Refused`] with the daemon's text, or a lost connection.
+    pub async fn call(&self, method: &str, argument: &Value) -> Result<Json, VerbError> {
+        self.call_with(method, &format!("[{argument}]")).await
+    }
+
+    /// Like [`Session::call`], with the text of the array of arguments.
+    async fn call_with(&self, method: &str, args_json: &str) -> Result<Json, VerbError> {
+        match self.connection.call(method, args_json).await? {
+            Reply::Success { args } => {
+                let [result] = serde_json::from_str::<Vec<Json>>(args.get())?
+                    .try_into()
+                    .unwrap_or_else(|_| [RawValue::NULL.to_owned()]);
+                Ok(result)
+            }
+            Reply::Error { message, stack } => Err(VerbError::Refused { message, stack }),
+            Reply::Methods(_) => Ok(RawValue::NULL.to_owned()),
+        }
+    }
+
+    /// Calls one of the watch methods; PM2's clients do before every stop, which switches watching off for good.
+    ///
+    /// # Errors
+    /// A lost connection; a refusal does not matter.
+    pub(super) async fn stop_watch(&self, method: &str, id: &Value) -> Result<(), CallError> {
+        let arguments = format!("[\"{method}\",{id}]");
+        self.connection.call("stopWatch", &arguments).await?;
+        Ok(())
+    }
+
+    /// Tells the daemon what was done, so that it publishes a `process:event`; PM2's daemon cannot know.
+    ///
+    /// # Errors
+    /// A lost connection; a refusal does not matter.
+    pub(super) async fn notify(&self, action: &str, id: &Value) -> Result<(), CallError> {
+        let packet = serde_json::json!([{ "id": id, "action_name": action, "manually": true }]);
+        let packet = packet.to_string();
+        self.connection.call("notifyByProcessId", &packet).await?;
+        Ok(())
+    }
+
+    /// The text of the whole process list.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn list_json(&self) -> Result<Json, VerbError> {
+        self.call_with("getMonitorData", "[{}]").await
+    }
+
+    /// The ids of the processes a target means.
+    ///
+    /// # Errors
+    /// Nothing is named so, with PM2's text for the verb; as [`Session::call`].
+    pub(super) async fn select(
+        &self,
+        target: Option<&Value>,
+        cwd: &Path,
+        verb: &str,
+    ) -> Result<Vec<Value>, VerbError> {
+        let target = target::parse(target.unwrap_or(&Value::Null))?;
+        let processes = self.list().await?;
+        let summaries: Vec<_> = processes.iter().filter_map(Listed::summary).collect();
+        let ids =
+            target::select(&target, &summaries, cwd).map_err(|error| VerbError::not_found(&error, verb))?;
+        Ok(ids.into_iter().map(Value::from).collect())
+    }
+
+    /// The process list, as far as verbs look at it.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn list(&self) -> Result<Vec<Listed>, VerbError> {
+        Ok(serde_json::from_str(self.list_json().await?.get())?)
+    }
+}
+
+/// A process of the list. What is missing or of another type is empty, so that no list is refused.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Listed {
+    /// Its id; a number, unless an environment variable `pm_id` leaked in.
+    pub pm_id: Value,
+    /// Its process id: 0 when stopped.
+    pub pid: Value,
+    /// Its name.
+    #[serde(deserialize_with = "text")]
+    pub name: String,
+    /// The rest.
+    pub pm2_env: ListedEnv,
+}
+
+/// What verbs read of `pm2_env`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ListedEnv {
+    /// Namespace, `default` unless set.
+    #[serde(deserialize_with = "text")]
+    pub namespace: String,
+    /// Status word.
+    #[serde(deserialize_with = "text")]
+    pub status: String,
+    /// Working directory.
+    #[serde(deserialize_with = "text")]
+    pub pm_cwd: String,
+    /// Absolute path of the script.
+    #[serde(deserialize_with = "text")]
+    pub pm_exec_path: String,
+    /// `true` for modules, which `all` leaves alone.
+    pub pmx_module: Value,
+}
+
+impl Listed {
+    /// Whether it is an installed module and not an app.
+    pub fn is_module(&self) -> bool {
+        !matches!(self.pm2_env.pmx_module, Value::Null | Value::Bool(false))
+    }
+
+    /// What selection by target looks at; `None` without a numeric id.
+    pub fn summary(&self) -> Option<ProcessSummary> {
+        let id = &self.pm_id;
+        Some(ProcessSummary {
+            pm_id: id.as_i64().or_else(|| id.as_str()?.parse().ok())?,
+            name: self.name.clone(),
+            namespace: self.pm2_env.namespace.clone(),
+            script_path: self.pm2_env.pm_exec_path.clone().into(),
+            cwd: self.pm2_env.pm_cwd.clone().into(),
+            status: self.pm2_env.status.clone(),
+            is_module: self.is_module(),
+        })
+    }
+}
+
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => text,
+        Value::Null => String::new(),
+        other => other.to_string(),
+    })
+}
+
+/// How many actions run at once: what was asked for, else one after the other for up to two, else
+/// `PM2_CONCURRENT_ACTIONS` or 2. Specification `api.md` §4.
+pub(super) fn width(asked: Option<usize>, configured: Option<usize>, n_targets: usize) -> usize {
+    let chosen = match asked {
+        Some(asked) => asked,
+        None if n_targets <= 2 => 1,
+        None => configured.unwrap_or(2),
+    };
+    chosen.max(1)
+}
+
+/// Runs an action for every item, at most `width` at once, and gives the results in the order they came.
+///
+/// The first error ends it: what has begun is waited for, what has not is left.
+pub(super) async fn for_each<I, T, F>(
+    items: Vec<I>,
+    width: usize,
+    action: impl Fn(I) -> F,
+) -> Result<Vec<T>, VerbError>
+where
+    F: Future<Output = Result<T, VerbError>> + Send + 'static,
+    T: Send + 'static,
+{
+    let mut items = items.into_iter();
+    let mut running = JoinSet::new();
+    let mut results = Vec::new();
+    let mut failure = None;
+    for item in items.by_ref().take(width) {
+        running.spawn(action(item));
+    }
+    while let Some(ended) = running.join_next().await {
+        match ended {
+            Ok(Ok(result)) => results.push(result),
+            Ok(Err(error)) => {
+                failure.get_or_insert(error);
+            }
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => {
+                    failure.get_or_insert(VerbError::Interrupted);
+                }
+            },
+        }
+        if failure.is_none()
+            && let Some(item) = items.next()
+        {
+            running.spawn(action(item));
+        }
+    }
+    failure.map_or(Ok(results), Err)
+}

@@ -1,0 +1,241 @@
+//! The primary's half of Node's cluster module: listening sockets that workers share.
+//!
+//! The daemon binds what a worker wants to listen on and hands the same socket to every worker of
+//! the app, which then accept by themselves. Specification `node-cluster-protocol.md` §4 and §5.
+
+mod socket;
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::OwnedFd;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// A frame `NODE_CLUSTER` of a worker.
+#[derive(Debug, Deserialize)]
+pub(crate) struct WorkerFrame<'a> {
+    #[serde(default)]
+    act: Option<String>,
+    #[serde(default)]
+    seq: Option<u64>,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(borrow, default)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(default)]
+    address: Option<String>,
+    #[serde(default)]
+    port: Option<i64>,
+    #[serde(borrow, default, rename = "addressType")]
+    address_type: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    fd: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    backlog: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    flags: Option<&'a RawValue>,
+}
+
+/// What a frame asks the daemon to do.
+#[derive(Debug)]
+pub(crate) enum Demand {
+    /// The worker runs.
+    Online,
+    /// The worker's server is up.
+    Listening,
+    /// Send this back, with the descriptor if there is one.
+    Answer {
+        frame: String,
+        descriptor: Option<OwnedFd>,
+    },
+    Nothing,
+}
+
+/// All listeners of all cluster apps. An app is known by its name, as its instances are.
+#[derive(Default)]
+pub(crate) struct ClusterPrimary {
+    listeners: HashMap<(String, String), Listener>,
+    next_seq: u64,
+}
+
+struct Listener {
+    socket: OwnedFd,
+    datagram: bool,
+    members: HashSet<u64>,
+    /// Session ticket keys of the first TLS worker, echoed to the others.
+    data: Option<String>,
+}
+
+impl ClusterPrimary {
+    /// Deals with one frame of a worker.
+    pub(crate) fn receive(&mut self, app: &str, worker: u64, text: &str) -> Demand {
+        let Ok(frame) = serde_json::from_str::<WorkerFrame<'_>>(text) else { return Demand::Nothing };
+        match frame.act.as_deref() {
+            Some("online") => Demand::Online,
+            Some("listening") => Demand::Listening,
+            Some("queryServer") => self.query(app, worker, &frame),
+            Some("exitedAfterDisconnect") => {
+                let seq = self.seq();
+                let ack = frame.seq.unwrap_or_default();
+                Demand::Answer {
+                    frame: format!(r#"{{"cmd":"NODE_CLUSTER","ack":{ack},"seq":{seq}}}"#),
+                    descriptor: None,
+                }
+            }
+            Some("close") => {
+                if let Some(key) = frame.key {
+                    let at = (app.to_owned(), key);
+                    let empty = self.listeners.get_mut(&at).is_some_and(|listener| {
+                        listener.members.remove(&worker);
+                        listener.members.is_empty()
+                    });
+                    if empty {
+                        self.listeners.remove(&at);
+                    }
+                }
+                Demand::Nothing
+            }
+            _ => Demand::Nothing,
+        }
+    }
+
+    /// Forgets a worker that has ended. Its sockets stay open while other workers hold them, and
+    /// also without any when `keep` says that a successor is on its way.
+    pub(crate) fn leave(&mut self, worker: u64, keep: bool) {
+        self.listeners.retain(|_, listener| {
+            let was_member = listener.members.remove(&worker);
+            keep || !was_member || !listener.members.is_empty()
+        });
+    }
+
+    /// Closes what no worker of an app holds any more.
+    pub(crate) fn close_unused(&mut self, app: &str) {
+        self.listeners.retain(|(name, _), listener| name != app || !listener.members.is_empty());
+    }
+
+    fn query(&mut self, app: &str, worker: u64, frame: &WorkerFrame<'_>) -> Demand {
+        let text = |value: Option<&RawValue>, absent: &str| {
+            value.map_or(absent.to_owned(), |value| value.get().trim_matches('"').to_owned())
+        };
+        let address_type = text(frame.address_type, "null");
+        let key = format!(
+            "{}:{}:{address_type}:{}:{}",
+            frame.address.as_deref().unwrap_or("null"),
+            frame.port.map_or("undefined".to_owned(), |port| port.to_string()),
+            text(frame.fd, "undefined"),
+            text(frame.index, "0"),
+        );
+        let ack = frame.seq.unwrap_or_default();
+        let seq = self.seq();
+        let at = (app.to_owned(), key.clone());
+        if !self.listeners.contains_key(&at) {
+            let number = |value: Option<&RawValue>| value.and_then(|value| value.get().parse::<i32>().ok());
+            let wanted = socket::Wanted {
+                address: frame.address.as_deref(),
+                port: frame.port.unwrap_or(0),
+                address_type: &address_type,
+                backlog: number(frame.backlog).filter(|backlog| *backlog > 0).unwrap_or(511),
+                flags: number(frame.flags).unwrap_or(0),
+                names_descriptor: number(frame.fd).is_some_and(|fd| fd >= 0),
+            };
+            match socket::bind(&wanted) {
+                Ok(socket) => {
+                    let listener = Listener {
+                        socket,
+                        datagram: wanted.is_datagram(),
+                        members: HashSet::new(),
+                        data: None,
+                    };
+                    self.listeners.insert(at.clone(), listener);
+                }
+                Err(error) => {
+                    let errno = -error.raw_os_error().unwrap_or(libc::EINVAL);
+                    let key = serde_json::Value::from(key);
+                    let frame = format!(
+                        r#"{{"cmd":"NODE_CLUSTER","errno":{errno},"key":{key},"ack":{ack},"data":null,"seq":{seq}}}"#
+                    );
+                    return Demand::Answer { frame, descriptor: None };
+                }
+            }
+        }
+        let listener = self.listeners.get_mut(&at).expect("inserted above");
+        let Ok(descriptor) = listener.socket.try_clone() else { return Demand::Nothing };
+        listener.members.insert(worker);
+        if listener.data.is_none() {
+            listener.data = frame.data.map(RawValue::get).filter(|data| *data != "null").map(str::to_owned);
+        }
+        let data = listener.data.as_deref().unwrap_or("null");
+        let kind = if listener.datagram { "dgram.Native" } else { "net.Native" };
+        let key = serde_json::Value::from(key);
+        let message = format!(
+            r#"{{"cmd":"NODE_CLUSTER","errno":0,"key":{key},"ack":{ack},"data":{data},"seq":{seq}}}"#
+        );
+        let frame = format!(r#"{{"cmd":"NODE_HANDLE","type":"{kind}","msg":{message}}}"#);
+        Demand::Answer { frame, descriptor: Some(descriptor) }
+    }
+
+    fn seq(&mut self) -> u64 {
+        self.next_seq += 1;
+        self.next_seq
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(primary: &mut ClusterPrimary, app: &str, worker: u64, port: u16) -> (String, bool) {
+        let text = format!(
+            r#"{{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"127.0.0.1","port":{port},"addressType":4,"backlog":0,"seq":1}}"#
+        );
+        match primary.receive(app, worker, &text) {
+            Demand::Answer { frame, descriptor } => (frame, descriptor.is_some()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn free_port() -> u16 {
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn workers_of_one_app_share_and_other_apps_are_refused() {
+        let mut primary = ClusterPrimary::default();
+        let port = free_port();
+        let (first, with_socket) = ask(&mut primary, "a", 1, port);
+        assert!(
+            with_socket && first.contains("\"type\":\"net.Native\"") && first.contains("\"ack\":1"),
+            "{first}"
+        );
+        assert!(ask(&mut primary, "a", 2, port).1);
+        let (refused, with_socket) = ask(&mut primary, "b", 3, port);
+        assert!(!with_socket && refused.contains(&format!("\"errno\":{}", -libc::EADDRINUSE)), "{refused}");
+    }
+
+    #[test]
+    fn the_port_is_free_when_the_last_worker_left_for_good() {
+        let mut primary = ClusterPrimary::default();
+        let port = free_port();
+        ask(&mut primary, "a", 1, port);
+        primary.leave(1, true);
+        assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_err());
+        primary.close_unused("a");
+        assert!(std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+    }
+
+    #[test]
+    fn other_frames() {
+        let mut primary = ClusterPrimary::default();
+        assert!(matches!(primary.receive("a", 1, r#"{"act":"online","seq":0}"#), Demand::Online));
+        assert!(matches!(primary.receive("a", 1, r#"{"act":"unheard-of"}"#), Demand::Nothing));
+        assert!(matches!(primary.receive("a", 1, "[]"), Demand::Nothing));
+        let Demand::Answer { frame, .. } =
+            primary.receive("a", 1, r#"{"act":"exitedAfterDisconnect","seq":7}"#)
+        else {
+            panic!("no answer");
+        };
+        assert!(frame.contains("\"ack\":7"), "{frame}");
+    }
+}

@@ -1,0 +1,88 @@
+//! Binding what a worker asks for.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// A worker's wish, as its frame words it.
+pub(super) struct Wanted<'a> {
+    pub(super) address: Option<&'a str>,
+    pub(super) port: i64,
+    /// `4`, `6`, `-1` (a path), `udp4`, `udp6`, or `null`.
+    pub(super) address_type: &'a str,
+    pub(super) backlog: i32,
+    /// libuv's bind flags: 1 = IPv6 only, 4 = reuse the address (UDP).
+    pub(super) flags: i32,
+    /// `listen({fd})`: a descriptor of the primary, which an app has no business with.
+    pub(super) names_descriptor: bool,
+}
+
+impl Wanted<'_> {
+    pub(super) fn is_datagram(&self) -> bool {
+        self.address_type.starts_with("udp")
+    }
+}
+
+/// Binds, and listens unless it is a datagram socket. The result is non-blocking.
+///
+/// # Errors
+/// The system's error, which goes to the worker as it is.
+pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<OwnedFd> {
+    if wanted.names_descriptor {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let socket = match wanted.address_type {
+        "-1" => bind_path(wanted)?,
+        "udp4" | "udp6" => bind_ip(wanted, Type::DGRAM)?,
+        _ => bind_ip(wanted, Type::STREAM)?,
+    };
+    socket.set_nonblocking(true)?;
+    if !wanted.is_datagram() {
+        socket.listen(wanted.backlog)?;
+    }
+    Ok(socket.into())
+}
+
+fn bind_path(wanted: &Wanted<'_>) -> io::Result<Socket> {
+    let path = wanted.address.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    match socket.bind(&address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(&address)? => {
+            // A file left by a killed process: nobody answers there.
+            std::fs::remove_file(path)?;
+            socket.bind(&address)?;
+        }
+        bound => bound?,
+    }
+    Ok(socket)
+}
+
+fn is_stale(address: &SockAddr) -> io::Result<bool> {
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+}
+
+fn bind_ip(wanted: &Wanted<'_>, kind: Type) -> io::Result<Socket> {
+    let port = u16::try_from(wanted.port.max(0)).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let stream = kind == Type::STREAM;
+    let address: IpAddr = match wanted.address {
+        Some(address) => address.parse().map_err(|_| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))?,
+        None if wanted.address_type == "udp4" => Ipv4Addr::UNSPECIFIED.into(),
+        // Node listens on `::` and so on IPv4 too, or on 0.0.0.0 where there is no IPv6.
+        None if Socket::new(Domain::IPV6, kind, None).is_ok() => Ipv6Addr::UNSPECIFIED.into(),
+        None => Ipv4Addr::UNSPECIFIED.into(),
+    };
+    let address = SocketAddr::new(address, port);
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    if stream || wanted.flags & 4 != 0 {
+        socket.set_reuse_address(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(wanted.flags & 1 != 0)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}

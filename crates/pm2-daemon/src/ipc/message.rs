@@ -1,0 +1,124 @@
+//! What an app's line on its channel means.
+
+use pm2_core::protocol::repair_surrogates;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// One message of an app, sorted by what the daemon does with it. JSON stays text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AppMessage {
+    /// `process.send('ready')`.
+    Ready,
+    /// The Node version reported by the app runtime.
+    NodeVersion(String),
+    /// An object with a truthy `type` and a truthy `data`.
+    Typed { kind: String, data: String },
+    /// Anything else an app sends.
+    Raw(String),
+    /// A frame of Node's cluster module.
+    Cluster(String),
+    /// A handle was sent upward; the sender waits for an acknowledgement.
+    Handle,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow, default)]
+    cmd: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    node_version: Option<&'a RawValue>,
+}
+
+/// Reads one line; `None` when it is not JSON or is of no concern (Node's internal frames).
+pub(crate) fn parse(line: Vec<u8>) -> Option<AppMessage> {
+    let line = String::from_utf8(line)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+    let text = match repair_surrogates(&line) {
+        std::borrow::Cow::Borrowed(_) => line,
+        std::borrow::Cow::Owned(repaired) => repaired,
+    };
+    if !text.starts_with('{') {
+        // Validity matters because the text is quoted in packets.
+        serde_json::from_str::<&RawValue>(&text).ok()?;
+        return Some(if text == "\"ready\"" { AppMessage::Ready } else { AppMessage::Raw(text) });
+    }
+    let head: Head<'_> = serde_json::from_str(&text).ok()?;
+    if let Some(command) = head.cmd.and_then(string)
+        && command.starts_with("NODE_")
+        && command.len() > 5
+    {
+        return match command.as_str() {
+            "NODE_CLUSTER" => Some(AppMessage::Cluster(text)),
+            "NODE_HANDLE" => Some(AppMessage::Handle),
+            _ => None,
+        };
+    }
+    if let Some(version) = head.node_version.and_then(string) {
+        return Some(AppMessage::NodeVersion(version));
+    }
+    if let (Some(kind), Some(data)) = (head.kind.filter(truthy), head.data.filter(truthy)) {
+        let kind = string(kind).unwrap_or_else(|| kind.get().to_owned());
+        return Some(AppMessage::Typed { kind, data: data.get().to_owned() });
+    }
+    Some(AppMessage::Raw(text))
+}
+
+fn string(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+/// JavaScript's notion of a true value.
+fn truthy(value: &&RawValue) -> bool {
+    !matches!(value.get(), "null" | "false" | "\"\"")
+        && value.get().parse::<f64>().map_or(true, |number| number != 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Option<AppMessage>) {
+        assert_eq!(parse(line.as_bytes().to_vec()), expected, "{line}");
+    }
+
+    #[test]
+    fn messages_are_sorted() {
+        let raw = |text: &str| Some(AppMessage::Raw(text.to_owned()));
+        check("\"ready\"", Some(AppMessage::Ready));
+        check("\"other\"", raw("\"other\""));
+        check("null", raw("null"));
+        check("[1]", raw("[1]"));
+        check(r#"{"node_version":"20.1.0"}"#, Some(AppMessage::NodeVersion("20.1.0".to_owned())));
+        check(
+            r#"{"type":"process:msg","data":{"a":1}}"#,
+            Some(AppMessage::Typed { kind: "process:msg".to_owned(), data: r#"{"a":1}"#.to_owned() }),
+        );
+        check(
+            r#"{"type":5,"data":1}"#,
+            Some(AppMessage::Typed { kind: "5".to_owned(), data: "1".to_owned() }),
+        );
+        for falsy in ["null", "false", "0", "\"\"", "-0", "0.0"] {
+            let text = format!(r#"{{"type":"t","data":{falsy}}}"#);
+            check(&text, raw(&text));
+        }
+        check(r#"{"cmd":"NODE_"}"#, raw(r#"{"cmd":"NODE_"}"#));
+        check(
+            r#"{"cmd":"NODE_CLUSTER","act":"online"}"#,
+            Some(AppMessage::Cluster(r#"{"cmd":"NODE_CLUSTER","act":"online"}"#.to_owned())),
+        );
+        check(r#"{"cmd":"NODE_HANDLE","type":"net.Socket"}"#, Some(AppMessage::Handle));
+        check(r#"{"cmd":"NODE_HANDLE_ACK"}"#, None);
+        check("{broken", None);
+        check("", None);
+    }
+
+    #[test]
+    fn lone_surrogates_and_bad_utf8_cost_nothing_else() {
+        check(r#"{"a":"\ud800"}"#, Some(AppMessage::Raw(r#"{"a":"\ufffd"}"#.to_owned())));
+        assert_eq!(parse(b"\"\xff\"".to_vec()), Some(AppMessage::Raw("\"\u{fffd}\"".to_owned())));
+    }
+}

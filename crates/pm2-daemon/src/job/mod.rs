@@ -1,0 +1,20 @@
+//! One managed process: its description, its decisions, and the task that owns it.
+
+mod description;
+mod exec;
+mod handle;
+mod kill;
+mod package;
+mod policy;
+mod process;
+mod spec;
+mod task;
+mod update;
+mod view;
+
+pub(crate) use description::Description;
+pub(crate) use handle::{Command, JobHandle, Reply};
+pub(crate) use spec::AppSpec;
+pub(crate) use task::start;
+pub(crate) use update::Update;
+pub(crate) use view::{Monit, Status, View};

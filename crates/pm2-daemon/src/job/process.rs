@@ -1,0 +1,149 @@
+//! A running process with everything that hangs on it: its end, its channel, its pipes, its logs.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use super::exec::{self, RuntimeVariables};
+use super::view::View;
+use crate::context::Context;
+use crate::host::ExitFuture;
+use crate::ipc::{self, AppMessage, ChannelSender};
+use crate::logs::{LogFile, LogFileError, LogFiles, Output, Tap};
+use crate::sys::{Launch, channel_pair, output_pipe};
+
+/// A child of this daemon, owned by its job's task.
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) exit: ExitFuture,
+    pub(crate) messages: mpsc::Receiver<AppMessage>,
+    pub(crate) channel: ChannelSender,
+    pub(crate) output: Output,
+    pub(crate) files: LogFiles,
+    pub(crate) started: Instant,
+    /// `NODE_UNIQUE_ID` of a cluster worker.
+    pub(crate) worker: Option<u64>,
+    input: std::fs::File,
+}
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    /// The app itself is at fault; it stays listed as errored.
+    #[error("{0}")]
+    App(String),
+    /// A log file cannot be opened; PM2 refuses such an app altogether.
+    #[error(transparent)]
+    Log(#[from] LogFileError),
+}
+
+/// Starts the process that a view describes.
+///
+/// # Errors
+/// Log files that cannot be opened, and every reason for which the system could not start it.
+pub(crate) fn start(context: &Context, view: &View) -> Result<Process, StartError> {
+    let spec = &view.spec;
+    let files = open_logs(view)?;
+    let failed = |error: std::io::Error| StartError::App(format!("cannot start {}: {error}", spec.name));
+
+    let worker = (spec.cluster && spec.runs_node()).then(|| context.next_worker());
+    let preload = if spec.pmx && spec.runs_node() {
+        Some(
+            context
+                .runtime_file
+                .path_for(spec.uid)
+                .map_err(|error| StartError::App(format!("cannot write the app runtime: {error}")))?,
+        )
+    } else {
+        None
+    };
+    let runtime = RuntimeVariables {
+        pm_id: view.id,
+        pm_uptime: view.pm_uptime.unwrap_or_default(),
+        created_at: view.created_at,
+        restart_time: view.restart_time,
+        unstable_restarts: view.unstable_restarts,
+        prev_restart_delay: view.prev_restart_delay,
+        exit_code: view.exit_code,
+        node_version: view.node_version.clone(),
+        version: view.version.clone(),
+        worker,
+    };
+    let command =
+        exec::command(spec, &view.description, &runtime, &context.settings.node_options, preload.as_deref())
+            .map_err(|error| StartError::App(error.to_string()))?;
+
+    let (input_theirs, input_ours) = output_pipe().map_err(failed)?;
+    let (out_ours, out_theirs) = output_pipe().map_err(failed)?;
+    let (error_ours, error_theirs) = output_pipe().map_err(failed)?;
+    let (channel_ours, channel_theirs) = channel_pair().map_err(failed)?;
+    let launch = Launch {
+        program: command.program,
+        arguments: command.arguments,
+        environment: command.environment,
+        folder: command.folder,
+        uid: spec.uid,
+        gid: spec.gid,
+        descriptors: [input_theirs, out_theirs, error_theirs, channel_theirs],
+    };
+    let spawned = context.host.spawn(launch).map_err(|error| {
+        let program = if spec.interpreter == "none" { &spec.script } else { &spec.interpreter };
+        StartError::App(format!("cannot execute {program}: {error}"))
+    })?;
+
+    let (channel, messages) = ipc::open(channel_ours).map_err(failed)?;
+    let pipes: [OwnedFd; 2] = [out_ours, error_ours];
+    let output = context.logs.attach(pipes, &files, taps(context, view));
+    Ok(Process {
+        pid: spawned.pid,
+        exit: spawned.exit,
+        messages,
+        channel,
+        output,
+        files,
+        started: Instant::now(),
+        worker,
+        input: input_ours.into(),
+    })
+}
+
+fn open_logs(view: &View) -> Result<LogFiles, LogFileError> {
+    let open = |path: &Option<String>| path.as_ref().map(|path| LogFile::open(Path::new(path)).map(Arc::new));
+    let out = open(&view.spec.out_log).transpose()?;
+    let error = open(&view.spec.error_log).transpose()?;
+    let combined = open(&view.spec.combined_log).transpose()?;
+    if view.spec.disable_logs {
+        return Ok(LogFiles { out: Vec::new(), error: Vec::new() });
+    }
+    Ok(LogFiles {
+        out: out.into_iter().chain(combined.clone()).collect(),
+        error: error.into_iter().chain(combined).collect(),
+    })
+}
+
+fn taps(context: &Context, view: &View) -> [Tap; 2] {
+    let process: Arc<str> = view.identity_json(true).into();
+    ["log:out", "log:err"].map(|topic| Tap {
+        bus: context.bus.clone(),
+        topic,
+        process: process.clone(),
+        muted: view.spec.disable_logs,
+    })
+}
+
+impl Process {
+    /// Writes to the app's standard input.
+    ///
+    /// # Errors
+    /// When the app has closed it, or does not read and the pipe is full.
+    pub(crate) fn write_input(&mut self, text: &str) -> std::io::Result<()> {
+        use nix::fcntl::{FcntlArg, OFlag, fcntl};
+        // Non-blocking: an app that does not read must not hold up the daemon.
+        fcntl(&self.input, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        self.input.write_all(text.as_bytes())
+    }
+}

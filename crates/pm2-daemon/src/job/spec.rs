@@ -1,0 +1,163 @@
+//! The options of an app that supervision reads, typed, with PM2's defaults.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// What the daemon needs to know of an app's description to run it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AppSpec {
+    pub(crate) name: String,
+    pub(crate) namespace: String,
+    pub(crate) script: String,
+    pub(crate) folder: String,
+    pub(crate) interpreter: String,
+    pub(crate) cluster: bool,
+    pub(crate) out_log: Option<String>,
+    pub(crate) error_log: Option<String>,
+    pub(crate) combined_log: Option<String>,
+    pub(crate) pid_file: Option<String>,
+    pub(crate) disable_logs: bool,
+    pub(crate) autostart: bool,
+    pub(crate) autorestart: bool,
+    pub(crate) stop_exit_codes: Vec<i64>,
+    pub(crate) min_uptime: Duration,
+    pub(crate) max_restarts: u64,
+    pub(crate) restart_delay_ms: u64,
+    pub(crate) exp_backoff_restart_delay_ms: Option<u64>,
+    /// Time between the stop signal and SIGKILL; `None` = the daemon's default.
+    pub(crate) kill_timeout: Option<Duration>,
+    pub(crate) treekill: bool,
+    pub(crate) shutdown_with_message: bool,
+    pub(crate) wait_ready: bool,
+    /// Longest wait for readiness; `None` = the daemon's default.
+    pub(crate) listen_timeout: Option<Duration>,
+    pub(crate) uid: Option<u32>,
+    pub(crate) gid: Option<u32>,
+    /// Whether the app runtime is loaded into Node apps.
+    pub(crate) pmx: bool,
+    pub(crate) is_module: bool,
+}
+
+impl Default for AppSpec {
+    fn default() -> Self {
+        AppSpec::read(&Map::new())
+    }
+}
+
+impl AppSpec {
+    /// Reads the keys the daemon acts on; wrong types count as absent, because the client has
+    /// validated them and the daemon must not die of what it is sent.
+    pub(crate) fn read(app: &Map<String, Value>) -> AppSpec {
+        let text = |key: &str| app.get(key).and_then(Value::as_str).map(str::to_owned);
+        let path = |key: &str| text(key).filter(|path| !path.is_empty() && path != "/dev/null");
+        let flag = |key: &str, absent: bool| match app.get(key) {
+            Some(Value::Bool(flag)) => *flag,
+            Some(Value::String(text)) if text == "false" => false,
+            Some(Value::String(text)) if text == "true" => true,
+            _ => absent,
+        };
+        let count = |key: &str| app.get(key).and_then(number).filter(|value| *value >= 0.0);
+        let milliseconds = |key: &str| count(key).map(|value| value as u64);
+        // 0 means "default" for the time limits of a stop and of readiness.
+        let limit = |key: &str| milliseconds(key).filter(|ms| *ms > 0).map(Duration::from_millis);
+        AppSpec {
+            name: match app.get("name") {
+                Some(Value::String(name)) => name.clone(),
+                Some(Value::Number(name)) => name.to_string(),
+                _ => String::new(),
+            },
+            namespace: text("namespace").unwrap_or_else(|| "default".to_owned()),
+            script: text("pm_exec_path").unwrap_or_default(),
+            folder: text("pm_cwd").unwrap_or_else(|| "/".to_owned()),
+            interpreter: text("exec_interpreter").unwrap_or_else(|| "node".to_owned()),
+            cluster: text("exec_mode").as_deref() == Some("cluster_mode"),
+            out_log: path("pm_out_log_path"),
+            error_log: path("pm_err_log_path"),
+            combined_log: path("pm_log_path"),
+            pid_file: path("pm_pid_path"),
+            disable_logs: flag("disable_logs", false),
+            autostart: flag("autostart", true),
+            autorestart: flag("autorestart", true),
+            stop_exit_codes: exit_codes(app.get("stop_exit_codes")),
+            min_uptime: Duration::from_millis(milliseconds("min_uptime").unwrap_or(1000)),
+            max_restarts: milliseconds("max_restarts").unwrap_or(16),
+            restart_delay_ms: milliseconds("restart_delay").unwrap_or(0),
+            exp_backoff_restart_delay_ms: milliseconds("exp_backoff_restart_delay").filter(|ms| *ms > 0),
+            kill_timeout: limit("kill_timeout"),
+            treekill: flag("treekill", true),
+            shutdown_with_message: flag("shutdown_with_message", false),
+            wait_ready: flag("wait_ready", false),
+            listen_timeout: limit("listen_timeout"),
+            uid: count("uid").map(|value| value as u32).filter(|uid| *uid != 0),
+            gid: count("gid").map(|value| value as u32).filter(|gid| *gid != 0),
+            pmx: flag("pmx", true),
+            is_module: flag("pmx_module", false),
+        }
+    }
+
+    /// Whether the interpreter is Node, so that the app runtime can be preloaded.
+    pub(crate) fn runs_node(&self) -> bool {
+        self.interpreter.rsplit('/').next().is_some_and(|name| name.ends_with("node"))
+    }
+}
+
+/// A JSON number, or a string that holds one.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+    .filter(|value| value.is_finite())
+}
+
+fn exit_codes(value: Option<&Value>) -> Vec<i64> {
+    match value {
+        Some(Value::Array(codes)) => codes.iter().filter_map(number).map(|code| code as i64).collect(),
+        Some(code) => number(code).map(|code| code as i64).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(app: Value) -> AppSpec {
+        AppSpec::read(app.as_object().unwrap())
+    }
+
+    #[test]
+    fn an_empty_description_has_the_documented_defaults() {
+        let spec = AppSpec::default();
+        assert_eq!((spec.max_restarts, spec.min_uptime), (16, Duration::from_secs(1)));
+        assert!(spec.autorestart && spec.autostart && spec.treekill && spec.pmx && !spec.cluster);
+        assert_eq!(spec.namespace, "default");
+    }
+
+    #[test]
+    fn exit_codes_are_read_in_every_spelling() {
+        assert_eq!(read(json!({"stop_exit_codes": 7})).stop_exit_codes, [7]);
+        assert_eq!(read(json!({"stop_exit_codes": [0, "3"]})).stop_exit_codes, [0, 3]);
+        assert_eq!(read(json!({"stop_exit_codes": {}})).stop_exit_codes, [0_i64; 0]);
+    }
+
+    #[test]
+    fn wrong_types_are_not_fatal() {
+        let spec = read(json!({"kill_timeout": [], "max_restarts": -3, "uid": "x", "autorestart": "false"}));
+        assert_eq!(
+            (spec.kill_timeout, spec.max_restarts, spec.uid, spec.autorestart),
+            (None, 16, None, false)
+        );
+    }
+
+    #[test]
+    fn the_interpreter_decides_about_the_runtime() {
+        assert!(read(json!({"exec_interpreter": "/usr/bin/node"})).runs_node());
+        assert!(!read(json!({"exec_interpreter": "none"})).runs_node());
+        assert!(!read(json!({"exec_interpreter": "bash"})).runs_node());
+    }
+}

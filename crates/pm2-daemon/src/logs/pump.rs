@@ -1,0 +1,168 @@
+//! Moves one pipe's bytes to files and, if somebody listens, to the bus.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+use super::file::{LogFile, WriteChange};
+use crate::bus::Bus;
+use crate::clock::epoch_ms;
+use crate::journal::Journal;
+use crate::sys::watch_descriptor;
+
+/// Bytes taken from a pipe at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// How one stream appears on the bus.
+pub(crate) struct Tap {
+    pub(crate) bus: Bus,
+    /// `log:out` or `log:err`.
+    pub(crate) topic: &'static str,
+    /// JSON text of the `process` member.
+    pub(crate) process: Arc<str>,
+    /// Nothing is published for an app with `disable_logs`.
+    pub(crate) muted: bool,
+}
+
+/// Runs until the pipe ends. Each request is answered when the pipe has been read empty once.
+pub(crate) async fn run(
+    pipe: OwnedFd,
+    files: Vec<Arc<LogFile>>,
+    tap: Tap,
+    mut requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    journal: Journal,
+) {
+    let pipe = match nonblocking(pipe).and_then(watch_descriptor) {
+        Ok(pipe) => pipe,
+        Err(error) => return journal.error(format_args!("cannot read the output of an app: {error}")),
+    };
+    let mut stream = Stream { files, tap, journal, carry: Vec::new() };
+    let mut buffer = Vec::new();
+    loop {
+        tokio::select! {
+            ready = pipe.readable() => {
+                let Ok(mut ready) = ready else { return };
+                match read(&pipe, &mut buffer) {
+                    Ok(0) => return,
+                    Ok(_) => stream.take(&buffer),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                    Err(_) => return,
+                }
+            }
+            Some(done) = requests.recv() => {
+                while matches!(read(&pipe, &mut buffer), Ok(count) if count > 0) {
+                    stream.take(&buffer);
+                }
+                // The one who asked may have gone.
+                let _ = done.send(());
+            }
+        }
+        buffer = Vec::new();
+    }
+}
+
+fn nonblocking(pipe: OwnedFd) -> io::Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok(pipe)
+}
+
+fn read(pipe: &AsyncFd<OwnedFd>, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    buffer.clear();
+    buffer.reserve(CHUNK);
+    // SAFETY: the spare capacity is writable for CHUNK bytes; the length is set to what was written.
+    unsafe {
+        let count = libc::read(pipe.get_ref().as_raw_fd(), buffer.as_mut_ptr().cast(), CHUNK);
+        if count < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let count = count.unsigned_abs();
+        buffer.set_len(count);
+        Ok(count)
+    }
+}
+
+struct Stream {
+    files: Vec<Arc<LogFile>>,
+    tap: Tap,
+    journal: Journal,
+    /// Bytes of a character that the last chunk cut.
+    carry: Vec<u8>,
+}
+
+impl Stream {
+    fn take(&mut self, bytes: &[u8]) {
+        for file in &self.files {
+            match file.write(bytes) {
+                Some(WriteChange::Failed(error)) => {
+                    self.journal.error(format_args!("cannot write {}: {error}", file.path().display()));
+                }
+                Some(WriteChange::Recovered) => {
+                    self.journal.log(format_args!("writing {} works again", file.path().display()));
+                }
+                None => {}
+            }
+        }
+        if self.tap.muted || !self.tap.bus.is_watched() {
+            self.carry.clear();
+            return;
+        }
+        let text = self.decode(bytes);
+        if !text.is_empty() {
+            self.tap.bus.publish(self.tap.topic, || {
+                let data = serde_json::Value::from(text);
+                format!(r#"{{"process":{},"at":{},"data":{data}}}"#, self.tap.process, epoch_ms())
+            });
+        }
+    }
+
+    /// Text of a chunk; a character cut at its end waits for the next one.
+    fn decode(&mut self, bytes: &[u8]) -> String {
+        self.carry.extend_from_slice(bytes);
+        let cut = incomplete_tail(&self.carry);
+        let rest = self.carry.split_off(self.carry.len() - cut);
+        let text = String::from_utf8_lossy(&self.carry).into_owned();
+        self.carry = rest;
+        text
+    }
+}
+
+/// How many bytes at the end begin a character that is not complete.
+fn incomplete_tail(bytes: &[u8]) -> usize {
+    (1..=bytes.len().min(3))
+        .find(|back| bytes[bytes.len() - back] & 0b1100_0000 != 0b1000_0000)
+        .filter(|back| {
+            let width = match bytes[bytes.len() - back] {
+                0xf0..=0xf4 => 4,
+                0xe0..=0xef => 3,
+                0xc2..=0xdf => 2,
+                _ => 1,
+            };
+            width > *back
+        })
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_are_not_cut() {
+        for (bytes, expected) in [
+            ("aé".as_bytes(), 0),
+            (&"aé".as_bytes()[..2], 1),
+            (&"€".as_bytes()[..1], 1),
+            (&"€".as_bytes()[..2], 2),
+            (&"😀".as_bytes()[..3], 3),
+            (b"\xff", 0),
+            (b"\x80\x80\x80\x80", 0),
+            (b"", 0),
+        ] {
+            assert_eq!(incomplete_tail(bytes), expected, "{bytes:?}");
+        }
+    }
+}

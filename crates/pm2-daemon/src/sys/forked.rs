@@ -1,0 +1,62 @@
+//! Starting a process by fork and exec, for what `posix_spawn` cannot do: another user.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use super::unix::Launch;
+
+/// Starts the process as leader of a new session, with its user and group (supplementary groups are
+/// reduced to that one group).
+///
+/// # Errors
+/// What `setgid`, `setuid`, `chdir` or `exec` said in the child.
+pub(super) fn spawn(launch: &Launch) -> io::Result<i32> {
+    let text = |text: &CString| OsStr::from_bytes(text.as_bytes()).to_owned();
+    let mut command = Command::new(text(&launch.program));
+    if let Some((name, arguments)) = launch.arguments.split_first() {
+        command.arg0(text(name)).args(arguments.iter().map(text));
+    }
+    command.env_clear().current_dir(text(&launch.folder));
+    for pair in &launch.environment {
+        let bytes = pair.as_bytes();
+        if let Some(at) = bytes.iter().position(|byte| *byte == b'=') {
+            command.env(OsStr::from_bytes(&bytes[..at]), OsStr::from_bytes(&bytes[at + 1..]));
+        }
+    }
+    let [input, output, error, channel] = &launch.descriptors;
+    command
+        .stdin(Stdio::from(input.try_clone()?))
+        .stdout(Stdio::from(output.try_clone()?))
+        .stderr(Stdio::from(error.try_clone()?));
+    let channel = channel.as_raw_fd();
+    let (uid, gid) = (launch.uid, launch.gid);
+    // SAFETY: only async-signal-safe calls happen between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            let check = |code| if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+            if libc::setsid() < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if channel == 3 {
+                check(libc::fcntl(3, libc::F_SETFD, 0))?;
+            } else if libc::dup2(channel, 3) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if let Some(gid) = gid {
+                check(libc::setgroups(1, &raw const gid))?;
+                check(libc::setgid(gid))?;
+            }
+            if let Some(uid) = uid {
+                check(libc::setuid(uid))?;
+            }
+            Ok(())
+        });
+    }
+    let child = command.spawn()?;
+    // The child is reaped by whoever waits for the pid; dropping the handle does nothing to it.
+    Ok(i32::try_from(child.id()).expect("a pid fits"))
+}

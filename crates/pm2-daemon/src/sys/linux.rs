@@ -1,0 +1,249 @@
+//! Linux: `posix_spawn` without a copy of our memory, pidfds, `/proc`.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+
+use super::forked;
+use super::unix::{Exit, Launch, Sample, Signal, watch_descriptor};
+
+/// Starts the process as leader of a new session.
+///
+/// Without a change of user it goes through `posix_spawn` (a `vfork` inside: the cost does not grow
+/// with the daemon); a change of user needs code between fork and exec.
+///
+/// # Errors
+/// What `chdir` or `exec` said in the child; nothing was started then.
+pub(crate) fn spawn_process(launch: &Launch) -> io::Result<i32> {
+    if launch.uid.is_some() || launch.gid.is_some() { forked::spawn(launch) } else { posix_spawn(launch) }
+}
+
+fn posix_spawn(launch: &Launch) -> io::Result<i32> {
+    fn check(code: libc::c_int) -> io::Result<()> {
+        if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+    }
+    struct Actions(libc::posix_spawn_file_actions_t);
+    impl Drop for Actions {
+        fn drop(&mut self) {
+            // SAFETY: initialised in `posix_spawn` before this value existed.
+            unsafe { libc::posix_spawn_file_actions_destroy(&raw mut self.0) };
+        }
+    }
+    struct Attributes(libc::posix_spawnattr_t);
+    impl Drop for Attributes {
+        fn drop(&mut self) {
+            // SAFETY: initialised in `posix_spawn` before this value existed.
+            unsafe { libc::posix_spawnattr_destroy(&raw mut self.0) };
+        }
+    }
+
+    let mut actions = MaybeUninit::uninit();
+    // SAFETY: init writes the whole value before it is read.
+    let mut actions = unsafe {
+        check(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
+        Actions(actions.assume_init())
+    };
+    let mut attributes = MaybeUninit::uninit();
+    // SAFETY: init writes the whole value before it is read.
+    let mut attributes = unsafe {
+        check(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
+        Attributes(attributes.assume_init())
+    };
+
+    // Sources are never 0, 1 or 2 (the daemon keeps those open), so going upward overwrites no
+    // source that is still needed; dup2 of 3 onto itself clears close-on-exec.
+    for (target, source) in (0..).zip(&launch.descriptors) {
+        // SAFETY: `actions` is initialised, both numbers are plain integers.
+        check(unsafe {
+            libc::posix_spawn_file_actions_adddup2(&raw mut actions.0, source.as_raw_fd(), target)
+        })?;
+    }
+    // SAFETY: glibc copies the path; it is NUL-terminated.
+    check(unsafe { libc::posix_spawn_file_actions_addchdir_np(&raw mut actions.0, launch.folder.as_ptr()) })?;
+
+    let flags = libc::POSIX_SPAWN_SETSID
+        | libc::POSIX_SPAWN_SETSIGDEF as libc::c_short
+        | libc::POSIX_SPAWN_SETSIGMASK as libc::c_short;
+    let mut all = MaybeUninit::uninit();
+    let mut none = MaybeUninit::uninit();
+    // SAFETY: the sets are filled before use, `attributes` is initialised.
+    unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::sigemptyset(none.as_mut_ptr());
+        check(libc::posix_spawnattr_setflags(&raw mut attributes.0, flags))?;
+        check(libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, all.as_ptr()))?;
+        check(libc::posix_spawnattr_setsigmask(&raw mut attributes.0, none.as_ptr()))?;
+    }
+
+    let arguments = pointers(&launch.arguments);
+    let environment = pointers(&launch.environment);
+    let mut pid = 0;
+    // SAFETY: both vectors end in a null pointer and outlive the call, as do the strings.
+    check(unsafe {
+        libc::posix_spawn(
+            &raw mut pid,
+            launch.program.as_ptr(),
+            &raw const actions.0,
+            &raw const attributes.0,
+            arguments.as_ptr(),
+            environment.as_ptr(),
+        )
+    })?;
+    Ok(pid)
+}
+
+fn pointers(strings: &[CString]) -> Vec<*mut libc::c_char> {
+    strings.iter().map(|text| CStr::as_ptr(text).cast_mut()).chain([std::ptr::null_mut()]).collect()
+}
+
+fn open_pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes two integers; the result is checked before it is owned.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor, nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).expect("a descriptor fits")) })
+}
+
+/// Waits for the end of our own child and reaps it.
+///
+/// # Errors
+/// When no pidfd can be had (out of descriptors) or the pid is not our child.
+pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<Exit> {
+    let pidfd = watch_descriptor(open_pidfd(pid)?)?;
+    loop {
+        let mut ready = pidfd.readable().await?;
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let fd = libc::id_t::try_from(pidfd.as_raw_fd()).expect("a descriptor is not negative");
+        // SAFETY: `info` is writable and zeroed; the kernel fills it.
+        let code =
+            unsafe { libc::waitid(libc::P_PIDFD, fd, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG) };
+        if code != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: zeroed before the call, so every field is initialised; the accessors fit waitid's result.
+        let (si_pid, status, si_code) = unsafe {
+            let info = info.assume_init();
+            (info.si_pid(), info.si_status(), info.si_code)
+        };
+        if si_pid == 0 {
+            ready.clear_ready();
+            continue;
+        }
+        return Ok(if si_code == libc::CLD_EXITED { Exit::Code(status) } else { Exit::Signal(status) });
+    }
+}
+
+/// Follows one process that need not be our child, safe against reuse of its pid.
+pub(crate) struct ProcessWatch {
+    pid: i32,
+    pidfd: AsyncFd<OwnedFd>,
+}
+
+impl ProcessWatch {
+    /// `None` when the process is already gone.
+    pub(crate) fn open(pid: i32) -> Option<ProcessWatch> {
+        let pidfd = open_pidfd(pid).and_then(watch_descriptor).ok()?;
+        Some(ProcessWatch { pid, pidfd })
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Sends a signal to exactly this process; an ended one is no error.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // SAFETY: the descriptor is ours and open, the info pointer may be null.
+        unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal.0,
+                std::ptr::null::<u8>(),
+                0,
+            )
+        };
+    }
+
+    /// Completes when the process has ended (a zombie counts as ended).
+    pub(crate) async fn gone(&self) {
+        // An error of the reactor can only mean that it is shutting down.
+        drop(self.pidfd.readable().await);
+    }
+}
+
+/// All descendants of a process, each parent after its children.
+pub(crate) fn descendants(root: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    collect_children(root, &mut found, 0);
+    found
+}
+
+fn collect_children(pid: i32, found: &mut Vec<i32>, depth: usize) {
+    // A chain deeper than this is an attack or a loop made by reused pids.
+    if depth > 256 {
+        return;
+    }
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return };
+    for thread in threads.flatten() {
+        let Ok(children) = std::fs::read_to_string(thread.path().join("children")) else { continue };
+        for child in children.split_ascii_whitespace().filter_map(|child| child.parse().ok()) {
+            if !found.contains(&child) {
+                collect_children(child, found, depth + 1);
+                found.push(child);
+            }
+        }
+    }
+}
+
+/// Living members of a process group.
+pub(crate) fn group_members(group: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .filter(|pid| {
+            stat_fields(*pid).is_some_and(|stat| {
+                let mut fields = stat.split_ascii_whitespace();
+                let state = fields.next();
+                let group_field = fields.nth(1).and_then(|field| field.parse::<i32>().ok());
+                group_field == Some(group) && !matches!(state, Some("Z" | "X"))
+            })
+        })
+        .collect()
+}
+
+/// The fields of `/proc/<pid>/stat` behind the command name, beginning with the state.
+fn stat_fields(pid: i32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let end = stat.rfind(')')?;
+    Some(stat.get(end + 2..)?.to_owned())
+}
+
+/// Resident memory and CPU time of one process; `None` when it is gone.
+pub(crate) fn sample(pid: i32) -> Option<Sample> {
+    let stat = stat_fields(pid)?;
+    let fields: Vec<&str> = stat.split_ascii_whitespace().collect();
+    let number = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    // proc_pid_stat(5) counts from 1 with the state as field 3: utime 14, stime 15, rss 24.
+    let ticks = number(11)? + number(12)?;
+    let (ticks_per_second, page) = clock();
+    Some(Sample { memory: number(21)? * page, cpu: Duration::from_millis(ticks * 1000 / ticks_per_second) })
+}
+
+fn clock() -> (u64, u64) {
+    static CLOCK: OnceLock<(u64, u64)> = OnceLock::new();
+    *CLOCK.get_or_init(|| {
+        let ask = |name, fallback| {
+            // SAFETY: sysconf reads a constant of the system.
+            u64::try_from(unsafe { libc::sysconf(name) }).ok().filter(|value| *value > 0).unwrap_or(fallback)
+        };
+        (ask(libc::_SC_CLK_TCK, 100), ask(libc::_SC_PAGESIZE, 4096))
+    })
+}

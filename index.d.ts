@@ -1,0 +1,657 @@
+/**
+ * The API of PM2 7.0.4, answered by pm2-rs.
+ *
+ * Every method takes a callback as its last argument, as in PM2, or gives a promise when there is none.
+ * Each call settles exactly once. No method has to be called through its object:
+ * `const { list } = require('pm2-rs')` works.
+ *
+ * When the connection to the daemon ends before a call is answered, the error has the code
+ * `PM2_CONNECTION_LOST`; the next call connects again and launches a daemon if there is none.
+ */
+declare const pm2: pm2.Default
+
+export = pm2
+
+declare namespace pm2 {
+  /** What most callbacks get: `null` and the result, or an error. */
+  type Callback<T> = (error: Error | null, result: T) => void
+
+  /** Callback of methods that may fail for some apps while others start: then the error is an array. */
+  type StartCallback = (error: PartialError | null, processes: Process[]) => void
+
+  /** One error, or one per app that failed; the array carries their messages, joined, as `message`. */
+  type PartialError = Error | (Error[] & { message: string })
+
+  /** Callback of methods that report nothing but their end. */
+  type DoneCallback = (error?: Error) => void
+
+  /**
+   * Which processes: the `pm_id` as number or text, a name, a namespace, the path of a script, `"all"` (every
+   * process that is not a module), or `"/…/"`, a regular expression on the name. A list takes each in turn.
+   */
+  type Target = string | number | Array<string | number>
+
+  /** The folder that holds sockets, logs and lists: by default `$PM2_HOME`, else `~/.pm2`. */
+  interface CustomOptions {
+    /** Base of relative scripts and configuration files. Default: the working directory now. */
+    cwd?: string
+    /** The home of this instance; wins over the environment variable `PM2_HOME`. */
+    pm2_home?: string
+    /** A fresh home below the temporary folder, and a daemon that ends with the script. Default: false. */
+    independent?: boolean
+    /** `false`: the daemon ends with the script, as with `connect(true)`. Default: true. */
+    daemon_mode?: boolean
+  }
+
+  interface ConnectOptions {
+    /** `false`: the daemon ends with the script. Default: true. */
+    daemon_mode?: boolean
+  }
+
+  /** What `connect` answers. */
+  interface Connection {
+    daemon_mode?: undefined
+    /** Whether this call launched the daemon. */
+    new_pm2_instance: boolean
+    rpc_socket_file: string
+    pub_socket_file: string
+    pm2_home: string
+  }
+
+  interface Success {
+    success: true
+  }
+
+  type Status = 'online' | 'stopping' | 'stopped' | 'launching' | 'errored' | 'waiting restart'
+
+  /** One process as `list` and `describe` give it. */
+  interface ProcessDescription {
+    /** Process id of the operating system; 0 when it does not run, absent when it could not be spawned. */
+    pid?: number
+    name: string
+    /** PM2's own number of the process. */
+    pm_id: number
+    monit: Monit
+    pm2_env: Pm2Env
+  }
+
+  interface Monit {
+    /** Resident memory in bytes; 0 unless online. */
+    memory: number
+    /** Percent of one core since the last measurement, may exceed 100; 0 unless online. */
+    cpu: number
+  }
+
+  /**
+   * What the methods that change processes give per process. Read `pm2_env`: its fields `name`, `namespace`,
+   * `pm_id`, `status`, `restart_time` and `env` are always there, the others for a newly started process only.
+   */
+  interface Process {
+    pid?: number
+    name?: string
+    namespace?: string
+    /** `"_old_<id>"` after a reload in cluster mode, which answers with the process that was replaced. */
+    pm_id?: number | string
+    status?: Status
+    restart_time?: number
+    process?: { pid: number }
+    monit?: Monit
+    pm2_env: Partial<Pm2Env> & Pick<Pm2Env, 'name' | 'namespace' | 'status' | 'restart_time' | 'env'> & {
+      pm_id: number | string
+    }
+  }
+
+  /** Options, resolved paths and state of a process; scalar variables of its environment appear here too. */
+  interface Pm2Env {
+    name: string
+    namespace: string
+    pm_id: number
+    status: Status
+    /** Restarts so far, automatic and asked for. */
+    restart_time: number
+    /** Restarts in a row after runs shorter than `min_uptime`. */
+    unstable_restarts: number
+    /** Epoch ms of the last spawn. */
+    pm_uptime: number
+    /** Epoch ms of the first start or the last restart that was asked for. */
+    created_at: number | null
+    /** Last exit code; 128 + n after a death by signal n, 0 after a stop that was asked for. */
+    exit_code?: number
+    /** Name of the signal that ended it, when one did. */
+    exit_signal?: string
+    /** Why the last spawn failed; the status is then `errored`. */
+    spawn_error?: string
+    exec_mode: 'fork_mode' | 'cluster_mode'
+    /** The number of processes that was asked for. */
+    instances?: number
+    exec_interpreter: string
+    node_args: string[]
+    args?: string[]
+    pm_exec_path: string
+    pm_cwd: string
+    pm_out_log_path: string
+    pm_err_log_path: string
+    pm_log_path?: string
+    pm_pid_path: string
+    watch?: boolean | string | string[]
+    autorestart: boolean
+    node_version?: string
+    version?: string
+    username: string
+    env: Record<string, unknown>
+    axm_actions?: unknown[]
+    axm_monitor?: Record<string, { value: unknown; unit?: string; type?: string; historic?: boolean }>
+    axm_options?: Record<string, unknown>
+    [key: string]: unknown
+  }
+
+  type Environment = Record<string, unknown>
+
+  /**
+   * Describes an app. In app objects and configuration files every option may be written in snake_case or
+   * camelCase; as second argument of `start(script, options)` as well.
+   *
+   * Durations are milliseconds unless said otherwise.
+   */
+  interface StartOptions {
+    /** Default: file name of the script without its extension. */
+    name?: string
+    /** The file to run, relative to `cwd`, a command in `PATH`, or a command with arguments. */
+    script?: string
+    /** Group of processes, usable as target. Default: `"default"`. */
+    namespace?: string
+    /** Working directory of the app. Default: that of the API instance. */
+    cwd?: string
+    /** Arguments of the script; a text is split at blanks. */
+    args?: string | string[]
+    /** What runs the script; `"none"` runs the file itself. Default: by extension, `node` for `.js`. */
+    interpreter?: string
+    exec_interpreter?: string
+    execInterpreter?: string
+    /** Arguments of the interpreter. */
+    node_args?: string | string[]
+    nodeArgs?: string | string[]
+    interpreter_args?: string | string[]
+    interpreterArgs?: string | string[]
+    /** Default: `"cluster"` if `instances` is given and Node runs the script, else `"fork"`. */
+    exec_mode?: 'fork' | 'cluster' | 'fork_mode' | 'cluster_mode'
+    execMode?: 'fork' | 'cluster' | 'fork_mode' | 'cluster_mode'
+    /** Number of processes; 0 or `"max"`: one per core, negative: that many fewer than cores. Default: 1. */
+    instances?: number | string
+    /** Environment variables on top of the caller's. */
+    env?: Environment
+    /** Environment variables used when started with `{env: '<name>'}`. */
+    [environment: `env_${string}`]: Environment | undefined
+    /** Inherited variables whose name contains one of these are left out. */
+    filter_env?: boolean | string | string[]
+    filterEnv?: boolean | string | string[]
+    /** Variable `PORT` of the app. */
+    port?: number
+    /** Name of the variable with the number of the instance. Default: `"NODE_APP_INSTANCE"`. */
+    instance_var?: string
+    instanceVar?: string
+    /** Name of a variable that grows by one per instance. */
+    increment_var?: string
+    incrementVar?: string
+    append_env_to_name?: boolean
+    appendEnvToName?: boolean
+
+    /** Log of the standard output. Default: `<home>/logs/<name>-out.log`. `"/dev/null"`: none. */
+    out_file?: string
+    outFile?: string
+    output?: string
+    out?: string
+    /** Log of the standard error. Default: `<home>/logs/<name>-error.log`. */
+    error_file?: string
+    errorFile?: string
+    error?: string
+    err?: string
+    /** One more log with both; `true`: `<home>/logs/<name>.log`. Default: none. */
+    log_file?: string | boolean
+    logFile?: string | boolean
+    log?: string | boolean
+    /** One log for all instances, without their number in its name. Default: true for a single fork app. */
+    merge_logs?: boolean
+    mergeLogs?: boolean
+    combine_logs?: boolean
+    /** Nothing is written and no log events are published. Default: false. */
+    disable_logs?: boolean
+    disableLogs?: boolean
+    /** `"json"`: one JSON object per chunk. */
+    log_type?: string
+    logType?: string
+    /** A day.js format put before each line. */
+    log_date_format?: string
+    logDateFormat?: string
+    /** Short for `log_date_format: 'YYYY-MM-DDTHH:mm:ss'`. */
+    time?: boolean
+    /** Default: `<home>/pids/<name>-<pm_id>.pid`. */
+    pid_file?: string
+    pidFile?: string
+    pid?: string
+
+    /** `false`: listed as stopped, not started. Default: true. */
+    autostart?: boolean
+    /** `false`: not started again after it ended. Default: true. */
+    autorestart?: boolean
+    /** Exit codes after which it stays stopped. */
+    stop_exit_codes?: number | Array<number | string>
+    stopExitCodes?: number | Array<number | string>
+    /** Shorter runs count as unstable: ms, at least 100, or a text such as `"10s"`. Default: 1000. */
+    min_uptime?: number | string
+    minUptime?: number | string
+    /** That many unstable runs in a row make it `errored`. Default: 16. */
+    max_restarts?: number
+    maxRestarts?: number
+    /** Wait before a restart, ms. Default: 0. */
+    restart_delay?: number
+    restartDelay?: number
+    /** First wait before a restart, ms; grows by half each time up to 15 000. Default: none. */
+    exp_backoff_restart_delay?: number
+    expBackoffRestartDelay?: number
+    /** Restart above that much memory: bytes, or a text such as `"100M"`. Default: no limit. */
+    max_memory_restart?: number | string
+    maxMemoryRestart?: number | string
+    /** Restart at these times, cron pattern of 5 or 6 fields. */
+    cron_restart?: string
+    cronRestart?: string
+    cron?: string
+    /** Restart when files change: `true` for the working directory, or paths. Default: false. */
+    watch?: boolean | string | string[]
+    /** ms in app objects, `watchDelay` beside a script: seconds. */
+    watch_delay?: number
+    watchDelay?: number
+    ignore_watch?: string | string[]
+    ignoreWatch?: string | string[]
+    watch_options?: object
+    watchOptions?: object
+
+    /** Time between the request to end and SIGKILL, ms. Default: 1600. */
+    kill_timeout?: number
+    killTimeout?: number
+    kill_retry_time?: number
+    killRetryTime?: number
+    /** `false`: only the main process is signalled. Default: true. */
+    treekill?: boolean
+    /** Ask with the IPC message `"shutdown"` instead of SIGINT. Default: false. */
+    shutdown_with_message?: boolean
+    shutdownWithMessage?: boolean
+    /** Online only after `process.send('ready')`. Default: false. */
+    wait_ready?: boolean
+    waitReady?: boolean
+    /** Longest wait for ready or listening, ms. Default: 3000. */
+    listen_timeout?: number
+    listenTimeout?: number
+
+    /** User and group to run as; the daemon must be root. */
+    uid?: number | string
+    user?: number | string
+    gid?: number | string
+    /** Beside a script: start it although it runs already. Default: false. */
+    force?: boolean
+    execute_command?: boolean
+    executeCommand?: boolean
+    write?: boolean
+    vizion?: boolean
+    /** `false`: nothing of PM2 is loaded into Node apps, so no metrics and no actions. Default: true. */
+    pmx?: boolean | string
+    automation?: boolean
+    source_map_support?: boolean
+    sourceMapSupport?: boolean
+    disable_source_map_support?: boolean
+    disableSourceMapSupport?: boolean
+    windowsHide?: boolean
+    post_update?: string[]
+    /** Beside a script: its arguments. */
+    scriptArgs?: string[]
+    [option: string]: unknown
+  }
+
+  /** What a configuration file may contain. */
+  interface Config {
+    apps?: StartOptions | StartOptions[]
+    pm2?: StartOptions | StartOptions[] | Config
+    deploy?: Record<string, { env?: Environment; [key: string]: unknown }>
+  }
+
+  /** How to start what a configuration file or app objects describe. */
+  interface ConfigOptions {
+    /** Name of the environment: `env_<name>` is used. */
+    env?: string
+    /** Names of the apps to start, separated by commas or blanks; the others are skipped. */
+    only?: string
+    namespace?: string
+    watch?: boolean
+    ignore_watch?: string[]
+    instances?: number
+    uid?: number
+    gid?: number
+    cwd?: string
+    /** Each name becomes `<prefix>:<name>`. */
+    name_prefix?: string
+    [option: string]: unknown
+  }
+
+  interface RestartOptions extends StartOptions {
+    /** Copy the caller's environment into the app. Default: false. */
+    updateEnv?: boolean
+    /** How many processes at a time. Default: `$PM2_CONCURRENT_ACTIONS` or 2. */
+    parallel?: number
+  }
+
+  interface ReloadOptions extends RestartOptions {
+    /** Do not wait for nor respect another reload of this home. Default: false. */
+    force?: boolean
+  }
+
+  interface Packet {
+    /** The `pm_id` of the app. */
+    id?: number
+    /** Topic PM2 requires; here by default `type`, else `"process:msg"`. */
+    topic?: string
+    type?: string
+    /** Anything that JSON can carry, not `undefined`. */
+    data: unknown
+    [key: string]: unknown
+  }
+
+  /** Listens to events; nothing can be sent over it. */
+  interface Bus {
+    /**
+     * Calls the listener for each event of that topic, such as `log:out`, `process:event`, `process:msg`.
+     * A `*` in the topic stands for one or more characters, which come as leading argument.
+     */
+    on(topic: string, listener: (...args: any[]) => void): this
+    /** Drops what was registered with exactly this text: that listener, or all. */
+    off(topic: string, listener?: (...args: any[]) => void): this
+    /** Ends the connection; as long as it is open the script does not end. */
+    close(): void
+    readonly sock: BusSocket
+    readonly listeners: ReadonlyArray<{ event: string; fn: (...args: any[]) => void }>
+  }
+
+  interface BusSocket {
+    readonly connected: boolean
+    on(event: 'connect' | 'close' | 'reconnect attempt', listener: () => void): this
+    on(event: 'error', listener: (error: Error) => void): this
+    once(event: 'connect' | 'close' | 'reconnect attempt', listener: () => void): this
+    close(): void
+  }
+
+  /** Remote methods one by one. */
+  interface Client {
+    readonly pm2_home: string
+    readonly rpc_socket_file: string
+    readonly pub_socket_file: string
+    start(callback: Callback<Connection>): void
+    start(): Promise<Connection>
+    close(callback: DoneCallback): void
+    close(): Promise<void>
+    /** Calls a method of the daemon with exactly that argument. */
+    executeRemote(method: string, argument: unknown, callback: Callback<any>): void
+    executeRemote(method: string, argument?: unknown): Promise<any>
+    /** Whether a daemon listens. The boolean is the callback's first argument; nothing is launched. */
+    pingDaemon(callback: (alive: boolean) => void): void
+    pingDaemon(): Promise<boolean>
+    killDaemon(callback: Callback<Success>): void
+    killDaemon(): Promise<Success>
+    launchBus(callback: (error: Error | null, bus: Bus, socket: BusSocket) => void): void
+    launchBus(): Promise<Bus>
+    disconnectBus(callback: DoneCallback): void
+    disconnectBus(): Promise<void>
+    /** Publishes `process:event` with that name for the process. */
+    notifyGod(action: string, id: number, callback: DoneCallback): void
+    notifyGod(action: string, id: number): Promise<void>
+    getAllProcess(callback: Callback<ProcessDescription[]>): void
+    getAllProcess(): Promise<ProcessDescription[]>
+    getAllProcessId(callback: Callback<number[]>): void
+    getAllProcessId(): Promise<number[]>
+    getAllProcessIdWithoutModules(callback: Callback<number[]>): void
+    getAllProcessIdWithoutModules(): Promise<number[]>
+    getProcessIdByName(name: string, callback: FoundCallback): void
+    getProcessIdByName(name: string): Promise<number[]>
+    getProcessIdsByNamespace(namespace: string, callback: FoundCallback): void
+    getProcessIdsByNamespace(namespace: string): Promise<number[]>
+    getProcessByName(name: string, callback: Callback<ProcessDescription[]>): void
+    getProcessByName(name: string): Promise<ProcessDescription[]>
+    /** Matches the name, the script, the `pm_id` and the operating system's pid. */
+    getProcessByNameOrId(target: string | number, callback: Callback<ProcessDescription[]>): void
+    getProcessByNameOrId(target: string | number): Promise<ProcessDescription[]>
+    startWatch(method: string, argument: unknown, callback: DoneCallback): void
+    startWatch(method: string, argument: unknown): Promise<void>
+    stopWatch(method: string, argument: unknown, callback: DoneCallback): void
+    stopWatch(method: string, argument: unknown): Promise<void>
+    toggleWatch(method: string, argument: unknown, callback: DoneCallback): void
+    toggleWatch(method: string, argument: unknown): Promise<void>
+  }
+
+  type FoundCallback = (error: Error | null, ids: number[], processes: Record<number, ProcessDescription>) => void
+
+  /** A promise is rejected with this when some apps of one call failed and others did not. */
+  interface StartError extends Error {
+    name: 'StartError'
+    errors: Error[]
+    /** The processes that did start. */
+    processes: Process[]
+  }
+
+  interface API {
+    /** Base of relative scripts and configuration files. */
+    readonly cwd: string
+    readonly pm2_home: string
+    readonly daemon_mode: boolean
+    readonly Client: Client
+
+    /**
+     * Connects to the daemon of the home, launching one when none listens. All other methods do that by themselves.
+     *
+     * @param noDaemonMode true: a daemon launched by this call ends, with its apps, when the script ends. Default: false.
+     */
+    connect(callback: Callback<Connection>): void
+    connect(noDaemonMode: boolean | ConnectOptions, callback: Callback<Connection>): void
+    connect(noDaemonMode?: boolean | ConnectOptions): Promise<Connection>
+
+    /**
+     * Closes the connection and every bus, so that the script can end. Calls still on their way get up to 200 ms.
+     *
+     * The callback gets an error when there was nothing to close; the promise does not.
+     */
+    disconnect(callback: DoneCallback): void
+    disconnect(): Promise<void>
+    /** Same as `disconnect`. */
+    close(callback: DoneCallback): void
+    close(): Promise<void>
+
+    /** Opens a message bus, one more connection. */
+    launchBus(callback: (error: Error | null, bus: Bus, socket: BusSocket) => void): void
+    launchBus(): Promise<Bus>
+
+    /** Deletes all processes and ends the daemon. Launches none to end it. */
+    killDaemon(callback: Callback<Success>): void
+    killDaemon(): Promise<Success>
+    /** Same as `killDaemon`. */
+    kill(callback: Callback<Success>): void
+    kill(): Promise<Success>
+
+    /** Ends the daemon and removes the home; not one whose path contains `.pm2`. Callback: `(0, '', '')`. */
+    destroy(callback: (code: number | Error, out: string, err: string) => void): void
+    destroy(): Promise<void>
+
+    /**
+     * Starts a script, or what app objects or a configuration file describe. An app whose name exists is
+     * restarted with the new description.
+     *
+     * A configuration file is recognised by `.json`, `.config.js`, `.config.cjs` or `.config.mjs` in its name.
+     */
+    start(script: string, callback: StartCallback): void
+    start(script: string, options: StartOptions | ConfigOptions, callback: StartCallback): void
+    start(script: string, configFile: string, callback: StartCallback): void
+    start(apps: StartOptions | StartOptions[] | Config, callback: StartCallback): void
+    start(apps: StartOptions | StartOptions[] | Config, options: ConfigOptions, callback: StartCallback): void
+    start(script: string, options?: StartOptions | ConfigOptions | string): Promise<Process[]>
+    start(apps: StartOptions | StartOptions[] | Config, options?: ConfigOptions): Promise<Process[]>
+
+    /** Stops and starts; app objects and configuration files as in `start`. */
+    restart(target: Target | StartOptions | StartOptions[] | Config, callback: StartCallback): void
+    restart(
+      target: Target | StartOptions | StartOptions[] | Config,
+      options: RestartOptions | ConfigOptions,
+      callback: StartCallback
+    ): void
+    restart(
+      target: Target | StartOptions | StartOptions[] | Config,
+      options?: RestartOptions | ConfigOptions
+    ): Promise<Process[]>
+
+    /** In cluster mode replaces process by process without a gap, otherwise as `restart`. */
+    reload(target: Target | StartOptions | StartOptions[] | Config, callback: StartCallback): void
+    reload(
+      target: Target | StartOptions | StartOptions[] | Config,
+      options: ReloadOptions | ConfigOptions,
+      callback: StartCallback
+    ): void
+    reload(
+      target: Target | StartOptions | StartOptions[] | Config,
+      options?: ReloadOptions | ConfigOptions
+    ): Promise<Process[]>
+
+    /** As `reload`, and the old process gets the IPC message `"shutdown"` and time to end by itself. */
+    gracefulReload(target: Target, callback: StartCallback): void
+    gracefulReload(target: Target, options: ReloadOptions, callback: StartCallback): void
+    gracefulReload(target: Target, options?: ReloadOptions): Promise<Process[]>
+
+    /** Stops processes and keeps them in the list. A configuration file or app objects mean the names in them. */
+    stop(target: Target | StartOptions | StartOptions[] | Config, callback: Callback<Process[]>): void
+    stop(target: Target | StartOptions | StartOptions[] | Config): Promise<Process[]>
+
+    /** Stops processes and forgets them. `delete(jsonText, 'pipe')` takes app objects as JSON text. */
+    delete(target: Target | StartOptions | StartOptions[] | Config, callback: Callback<Process[]>): void
+    delete(jsonText: string, via: 'pipe', callback: Callback<Process[]>): void
+    delete(target: Target | StartOptions | StartOptions[] | Config, via?: 'pipe'): Promise<Process[]>
+
+    /** Every process, ascending `pm_id`. */
+    list(callback: Callback<ProcessDescription[]>): void
+    list(options: object, callback: Callback<ProcessDescription[]>): void
+    list(options?: object): Promise<ProcessDescription[]>
+
+    /** The processes of that name or `pm_id`; unknown ones give an empty list. */
+    describe(target: string | number, callback: Callback<ProcessDescription[]>): void
+    describe(target: string | number): Promise<ProcessDescription[]>
+
+    /** Brings the processes of that name to a number, or changes it by `"+n"` or `"-n"`. The oldest go first. */
+    scale(name: string, count: number | string, callback: Callback<Success>): void
+    scale(name: string, count: number | string): Promise<Success>
+
+    /** Sets the restart counters of a name, a `pm_id` or `"all"` to 0. */
+    reset(target: string | number, callback: Callback<Success>): void
+    reset(target: string | number): Promise<Success>
+
+    /**
+     * Writes the process list to `<home>/dump.pm2`, or to `$PM2_DUMP_FILE_PATH`.
+     *
+     * @param force also write an empty list. Default: false.
+     */
+    dump(callback: Callback<Success>): void
+    dump(force: boolean, callback: Callback<Success>): void
+    dump(force?: boolean): Promise<Success>
+    /** Does nothing; kept because PM2 has it. */
+    autodump(callback: DoneCallback): void
+    autodump(): Promise<void>
+    /** Empties the list on disk. */
+    clearDump(callback: DoneCallback): void
+    clearDump(): Promise<void>
+    /** Starts what the list on disk names and does not exist yet. */
+    resurrect(callback: StartCallback): void
+    resurrect(): Promise<Process[]>
+
+    /** Empties the logs of a name or `pm_id`; without target those of all, and `pm2.log`. */
+    flush(callback: Callback<ProcessDescription[]>): void
+    flush(target: string | number | undefined, callback: Callback<ProcessDescription[]>): void
+    flush(target?: string | number): Promise<ProcessDescription[]>
+    /** Opens all log files anew, after something else moved them. */
+    reloadLogs(callback: Callback<object>): void
+    reloadLogs(): Promise<object>
+
+    /** Sends a packet to an app, which gets it whole in `process.on('message')`. Answers at once. */
+    sendDataToProcessId(packet: Packet & { id: number }, callback: Callback<Success & { data: Packet }>): void
+    sendDataToProcessId(id: number, packet: Packet, callback: Callback<Success & { data: Packet }>): void
+    sendDataToProcessId(packet: Packet & { id: number }): Promise<Success & { data: Packet }>
+    sendDataToProcessId(id: number, packet: Packet): Promise<Success & { data: Packet }>
+
+    /** Triggers an action of apps without waiting for what it returns. */
+    msgProcess(
+      command: { id?: number; name?: string; msg: string; opts?: unknown },
+      callback: Callback<Success & { process_count: number }>
+    ): void
+    msgProcess(command: {
+      id?: number
+      name?: string
+      msg: string
+      opts?: unknown
+    }): Promise<Success & { process_count: number }>
+
+    /** Writes a line to the standard input of a fork mode app; the separator, by default `"\n"`, is added. */
+    sendLineToStdin(id: number | string, line: string, callback: Callback<{ pm_id: number | string; line: string }>): void
+    sendLineToStdin(
+      id: number | string,
+      line: string,
+      separator: string,
+      callback: Callback<{ pm_id: number | string; line: string }>
+    ): void
+    sendLineToStdin(
+      id: number | string,
+      line: string,
+      separator?: string
+    ): Promise<{ pm_id: number | string; line: string }>
+
+    /** Signals the online processes of a name, a script path or `"all"`. Gives all processes, without `monit`. */
+    sendSignalToProcessName(
+      signal: string | number,
+      name: string | number,
+      callback: Callback<Array<Omit<ProcessDescription, 'monit'>>>
+    ): void
+    sendSignalToProcessName(
+      signal: string | number,
+      name: string | number
+    ): Promise<Array<Omit<ProcessDescription, 'monit'>>>
+    /** Signals one process. Gives all processes, without `monit`. */
+    sendSignalToProcessId(
+      signal: string | number,
+      id: number | string,
+      callback: Callback<Array<Omit<ProcessDescription, 'monit'>>>
+    ): void
+    sendSignalToProcessId(
+      signal: string | number,
+      id: number | string
+    ): Promise<Array<Omit<ProcessDescription, 'monit'>>>
+
+    /** Whether the daemon answers; launches one if there is none. */
+    ping(callback: Callback<{ msg: 'pong' }>): void
+    ping(): Promise<{ msg: 'pong' }>
+    /** The version of PM2 that the daemon speaks. */
+    getVersion(callback: Callback<string>): void
+    getVersion(): Promise<string>
+    /** The operating system's pids of a name, or of all; 0 for stopped ones. */
+    getPID(callback: Callback<number[]>): void
+    getPID(name: string | number, callback: Callback<number[]>): void
+    getPID(name?: string | number): Promise<number[]>
+    /** The `pm_id`s of a name or script path; unknown ones give an empty list. */
+    getProcessIdByName(name: string, callback: Callback<number[]>): void
+    getProcessIdByName(name: string): Promise<number[]>
+    /** Sets or clears the mark that a process is monitored. */
+    monitorState(
+      state: 'monitor' | 'unmonitor',
+      target: string | number,
+      callback: Callback<(Success & { pm_id: number }) | undefined>
+    ): void
+    monitorState(
+      state: 'monitor' | 'unmonitor',
+      target: string | number
+    ): Promise<(Success & { pm_id: number }) | undefined>
+  }
+
+  /** The default instance also carries the class, for further instances with homes of their own. */
+  interface Default extends API {
+    custom: { new (options?: CustomOptions): API; prototype: API }
+  }
+}

@@ -1,0 +1,300 @@
+'use strict'
+
+// The public API: PM2's names, argument forms and callback shapes over one session.
+// Behaviour of PM2 7.0.4, specification `api.md`. What each method answers is described in
+// `index.d.ts`.
+
+const os = require('node:os')
+const path = require('node:path')
+const { StartError, fromRefusal } = require('./errors')
+const { homeFolder, paths } = require('./home')
+const { bindMethods } = require('./methods')
+const { Session } = require('./session')
+const { settle, split, withErrorOnly, withNothing, withValue } = require('./settle')
+
+// Loaded when first needed: `require` of this module is part of every script's start.
+const later = {
+  get Client() {
+    return require('./client').Client
+  },
+  get config() {
+    return require('./config')
+  },
+  get processes() {
+    return require('./processes')
+  },
+  get requests() {
+    return require('./requests')
+  }
+}
+
+class API {
+  #session
+  #client = null
+
+  /** @param native what connects; only tests give another one */
+  constructor(options = {}, native = undefined) {
+    if (options.independent && options.pm2_home) {
+      throw new Error('You cannot set a pm2_home and independent instance in same time')
+    }
+    const home = options.independent ? path.join(os.tmpdir(), randomName()) : options.pm2_home
+    this.cwd = options.cwd ? path.resolve(options.cwd) : process.cwd()
+    this.daemon_mode = options.daemon_mode ?? !options.independent
+    this.pm2_home = homeFolder(home)
+    this.#session = new Session(native, { home: this.pm2_home, cwd: this.cwd })
+    bindMethods(this, API.prototype)
+  }
+
+  get Client() {
+    this.#client ??= new later.Client(this.#session, this.pm2_home)
+    return this.#client
+  }
+
+  /** Answers a call that needs the daemon: `work(link, ...params)`. */
+  #answer(args, work, deliver, refuse) {
+    const { params, callback } = split(args)
+    return settle(
+      this.#session.use((link) => work(link, ...params)),
+      callback,
+      deliver,
+      refuse
+    )
+  }
+
+  // ---- connection
+
+  connect(...args) {
+    const { params, callback } = split(args)
+    const [first] = params
+    const noDaemon = first !== null && typeof first === 'object' ? first.daemon_mode === false : first === true
+    return settle(this.#session.open(noDaemon || this.daemon_mode === false), callback)
+  }
+
+  disconnect(...args) {
+    const { callback } = split(args)
+    const closing = this.#session.close()
+    // A promise is about the state that is reached; only PM2's callback hears that nothing was open.
+    return settle(callback === undefined ? closing.catch(() => {}) : closing, callback)
+  }
+
+  close(...args) {
+    return this.disconnect(...args)
+  }
+
+  launchBus(...args) {
+    const { callback } = split(args)
+    return settle(this.#session.openBus(), callback, (call, bus) => call(null, bus, bus.sock))
+  }
+
+  killDaemon(...args) {
+    const { callback } = split(args)
+    return settle(this.#killDaemon(), callback)
+  }
+
+  kill(...args) {
+    return this.killDaemon(...args)
+  }
+
+  async #killDaemon() {
+    if (await this.#session.isAlive()) await this.#session.run('kill', {})
+    this.#session.drop()
+    return { success: true }
+  }
+
+  destroy(...args) {
+    const { callback } = split(args)
+    return settle(this.#destroy(), callback, (call) => call(0, '', ''))
+  }
+
+  async #destroy() {
+    await this.#killDaemon()
+    const folder = path.resolve(this.pm2_home)
+    if (folder.includes('.pm2')) throw new Error('Destroy is not a allowed method on .pm2')
+    const { access, rm } = require('node:fs/promises')
+    // Never remove what is not visibly a home.
+    await access(path.join(folder, 'pids'))
+    await rm(folder, { recursive: true, force: true })
+  }
+
+  // ---- processes
+
+  start(...args) {
+    return this.#answer(args, async (link, what, options) => {
+      return many(link, 'start', await later.requests.startRequest(this.cwd, what, options))
+    })
+  }
+
+  restart(...args) {
+    return this.#again('restart', args)
+  }
+
+  reload(...args) {
+    return this.#again('reload', args)
+  }
+
+  gracefulReload(...args) {
+    return this.#again('gracefulReload', args)
+  }
+
+  #again(verb, args) {
+    const work = async (link, target, options) => {
+      return many(link, verb, await later.requests.againRequest(this.cwd, target, options))
+    }
+    return this.#answer(args, work, withValue, withErrorOnly)
+  }
+
+  stop(...args) {
+    return this.#answer(args, async (link, target) => many(link, 'stop', await later.requests.endRequest(target)))
+  }
+
+  delete(...args) {
+    return this.#answer(args, async (link, given, via) => {
+      const target = via === 'pipe' ? later.config.appsOf(JSON.parse(given)) : given
+      return many(link, 'delete', await later.requests.endRequest(target))
+    })
+  }
+
+  list(...args) {
+    return this.#answer(args, (link) => later.processes.list(link))
+  }
+
+  describe(...args) {
+    return this.#answer(args, async (link, given) => {
+      return (await link.run('describe', { target: checkTarget(given) })).result
+    })
+  }
+
+  scale(...args) {
+    return this.#answer(args, (link, name, count) => later.processes.scale(link, name, count))
+  }
+
+  reset(...args) {
+    return this.#answer(args, (link, target) => later.processes.reset(link, checkTarget(target)))
+  }
+
+  // ---- the list on disk
+
+  dump(...args) {
+    return this.#answer(args, async (link, force) => {
+      return (await link.run('dump', { force: force === true || Boolean(process.env.FORCE) })).result
+    })
+  }
+
+  autodump(...args) {
+    const { callback } = split(args)
+    return settle(Promise.resolve(), callback, withNothing)
+  }
+
+  clearDump(...args) {
+    const work = async (link) => {
+      await link.run('clearDump', {})
+    }
+    return this.#answer(args, work, withNothing)
+  }
+
+  resurrect(...args) {
+    return this.#answer(args, (link) => many(link, 'resurrect', { context: later.requests.context(this.cwd) }))
+  }
+
+  // ---- logs
+
+  flush(...args) {
+    return this.#answer(args, (link, target) => {
+      if (target !== undefined && target !== null) checkTarget(target)
+      return later.processes.flush(link, target, paths(this.pm2_home).log)
+    })
+  }
+
+  reloadLogs(...args) {
+    return this.#answer(args, (link) => link.call('reloadLogs', {}))
+  }
+
+  // ---- talking to apps
+
+  sendDataToProcessId(...args) {
+    return this.#answer(args, (link, first, second) => {
+      const given = first !== null && typeof first === 'object' ? first : second
+      checkObject(given, 'packet')
+      const packet = given === first ? { ...given } : { ...given, id: first }
+      if (packet.id === undefined || packet.data === undefined) throw new Error('ID, DATA or TOPIC field is missing')
+      // PM2's daemon insists on a topic, its published example has none.
+      packet.topic ||= packet.type || 'process:msg'
+      return link.call('sendDataToProcessId', packet)
+    })
+  }
+
+  msgProcess(...args) {
+    return this.#answer(args, (link, command) => link.call('msgProcess', checkObject(command, 'command')))
+  }
+
+  sendLineToStdin(...args) {
+    return this.#answer(args, (link, id, line, separator = '\n') => {
+      return link.call('sendLineToStdin', { pm_id: checkTarget(id), line: `${line}${separator}` })
+    })
+  }
+
+  sendSignalToProcessName(...args) {
+    return this.#answer(args, (link, signal, name) => {
+      return link.call('sendSignalToProcessName', { signal, process_name: String(checkTarget(name)) })
+    })
+  }
+
+  sendSignalToProcessId(...args) {
+    return this.#answer(args, (link, signal, id) => {
+      return link.call('sendSignalToProcessId', { signal, process_id: checkTarget(id) })
+    })
+  }
+
+  // ---- information
+
+  ping(...args) {
+    return this.#answer(args, (link) => link.call('ping', {}))
+  }
+
+  getVersion(...args) {
+    return this.#answer(args, (link) => link.call('getVersion', {}))
+  }
+
+  getPID(...args) {
+    return this.#answer(args, async (link, name) => {
+      // As in PM2, 0 asks for all, like no name at all.
+      return (await link.run('pid', name ? { name: String(checkTarget(name)) } : {})).result
+    })
+  }
+
+  getProcessIdByName(...args) {
+    return this.#answer(args, async (link, name) => {
+      const context = later.requests.context(process.cwd())
+      return (await link.run('idByName', { name: String(checkTarget(name)), context })).result
+    })
+  }
+
+  monitorState(...args) {
+    return this.#answer(args, (link, state, target) => later.processes.monitorState(link, state, target))
+  }
+}
+
+/** Runs a verb in which single apps may fail while the others go on. */
+async function many(link, verb, request) {
+  const { errors, result } = await link.run(verb, request)
+  if (errors?.length > 0) throw new StartError(errors.map(fromRefusal), result)
+  return result
+}
+
+function checkTarget(target) {
+  return later.requests.checkTarget(target)
+}
+
+function checkObject(value, what) {
+  if (value === null || typeof value !== 'object') {
+    throw new TypeError(`the ${what} must be an object, not ${later.config.describe(value)}`)
+  }
+  return value
+}
+
+/** 16 hexadecimal digits, as PM2 names the home of an independent instance. */
+function randomName() {
+  return require('node:crypto').randomBytes(8).toString('hex')
+}
+
+module.exports = { API }

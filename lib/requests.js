@@ -1,0 +1,84 @@
+'use strict'
+
+// From PM2's many ways to write a call to the one request that the native side takes.
+// Behaviour of PM2 7.0.4, specification `api.md` §4 and §5.1 to §5.3.
+
+const { appsOf, describe, isConfigFile, loadApps } = require('./config')
+
+const TARGET = 'must be a process id, a name, a namespace, "all" or the text of a regular expression'
+
+/**
+ * What the native side must know of the caller: folder, environment, node.
+ *
+ * PM2 leaves its marks in the caller's own environment, from where apps inherit them; here only the
+ * copy has them.
+ */
+function context(cwd, fromObjects = false) {
+  const env = { ...process.env, PM2_PROGRAMMATIC: 'true' }
+  if (fromObjects) env.PM2_JSON_PROCESSING = 'true'
+  return { cwd, env, node: process.execPath }
+}
+
+/** `start`: app objects, a configuration file, or a script. */
+async function startRequest(cwd, first, second) {
+  if (typeof first === 'string' && !isConfigFile(first)) {
+    // PM2 accepts a configuration file beside a script and does not read it.
+    return { script: first, options: isOptions(second) ? second : {}, context: context(cwd) }
+  }
+  if (typeof first === 'number') {
+    throw new TypeError('Expect "script" to be a typeof [object String], but now is [object Number]')
+  }
+  if (first === null || (typeof first !== 'object' && typeof first !== 'string')) {
+    throw new TypeError(
+      `the first argument of start must be a script, a configuration file or app objects, not ${describe(first)}`
+    )
+  }
+  const options = isOptions(second) ? second : {}
+  return { apps: await apps(first, cwd, options), options, context: context(cwd, true) }
+}
+
+/** `restart`, `reload`: processes, or app objects and configuration files as in `start`. */
+async function againRequest(cwd, target, second) {
+  const options = isOptions(second) ? second : {}
+  if (isApps(target) || (typeof target === 'string' && isConfigFile(target))) {
+    return { apps: await apps(target, cwd, options), options, context: context(cwd, true) }
+  }
+  checkTarget(target)
+  // A target may be the path of a script, seen from where the caller is now.
+  return { target, options, context: context(process.cwd()) }
+}
+
+/** `stop`, `delete`: processes, or the names in app objects and configuration files. */
+async function endRequest(target) {
+  const cwd = process.cwd()
+  if (isApps(target) || (typeof target === 'string' && isConfigFile(target))) {
+    return { apps: await apps(target, cwd, {}), context: context(cwd, true) }
+  }
+  return { target: checkTarget(target), context: context(cwd) }
+}
+
+async function apps(from, cwd, options) {
+  return typeof from === 'string' ? loadApps(from, cwd, options.env) : appsOf(from, options.env)
+}
+
+/** App objects, as opposed to a list of targets. */
+function isApps(value) {
+  if (value === null || typeof value !== 'object') return false
+  return !Array.isArray(value) || (value.length > 0 && value.every((entry) => typeof entry === 'object'))
+}
+
+function isOptions(value) {
+  return value !== null && typeof value === 'object' && !Array.isArray(value)
+}
+
+/** @throws {TypeError} for what PM2 crashes on */
+function checkTarget(target) {
+  const list = Array.isArray(target) ? target : [target]
+  for (const one of list) {
+    const usable = typeof one === 'number' ? Number.isFinite(one) : typeof one === 'string'
+    if (!usable) throw new TypeError(`the process ${TARGET}, not ${describe(one)}`)
+  }
+  return target
+}
+
+module.exports = { againRequest, checkTarget, context, endRequest, startRequest }

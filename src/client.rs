@@ -1,0 +1,187 @@
+//! Connections, as JavaScript sees them.
+
+use std::collections::HashMap;
+use std::mem;
+
+use napi::Either;
+use napi_derive::napi;
+use pm2_core::client::verbs::{self, Session};
+use pm2_core::client::{self, ConnectRequest, LaunchOptions, Reply};
+use pm2_core::home::Home;
+use pm2_core::protocol::repair_surrogates;
+use serde_json::Value;
+
+use crate::error::{Refusal, lost};
+
+/// Which daemon, and what to launch when there is none.
+#[napi(object)]
+pub struct ConnectOptions {
+    /// The home; absent: from `env`.
+    pub home: Option<String>,
+    /// The executable `pm2-rs`.
+    pub executable: String,
+    /// The directory a launched daemon works in.
+    pub cwd: String,
+    /// The caller's environment, JSON text of an object.
+    pub env: String,
+    /// Whether a launched daemon and its apps end with this process. Default false.
+    pub attached: Option<bool>,
+    /// Whether to launch a daemon when none listens. Default true.
+    pub launch: Option<bool>,
+}
+
+/// Which daemon.
+#[napi(object)]
+pub struct PingOptions {
+    /// The home; absent: from `env`.
+    pub home: Option<String>,
+    /// The caller's environment, JSON text of an object; absent: none.
+    pub env: Option<String>,
+}
+
+/// What a connection leads to.
+#[napi(object)]
+pub struct ConnectionInfo {
+    /// Whether connecting launched the daemon.
+    pub new_instance: bool,
+    /// The home.
+    pub home: String,
+    /// Path of the request socket, or `tcp://host:port`.
+    pub rpc_socket: String,
+    /// Path of the event socket, or `tcp://host:port`.
+    pub pub_socket: String,
+}
+
+/// A live connection to a daemon.
+#[napi]
+pub struct Connection {
+    session: Session,
+    launched: bool,
+}
+
+/// Connects to the daemon of a home, launching one when none listens. Never rejects for a reason of the system.
+#[napi]
+pub async fn connect(options: ConnectOptions) -> Either<Connection, Refusal> {
+    match open(options).await {
+        Ok(connection) => Either::A(connection),
+        Err(refusal) => Either::B(refusal),
+    }
+}
+
+/// Whether a daemon listens; launches none.
+#[napi]
+pub async fn ping(options: PingOptions) -> napi::Result<bool> {
+    let env = read_env(options.env.as_deref().unwrap_or("{}")).map_err(Refusal::from)?;
+    let home = home_of(options.home, &env)?;
+    Ok(client::ping(&home).await.map_err(Refusal::from)?)
+}
+
+#[napi]
+impl Connection {
+    /// Calls a remote method; `args` is the JSON text of an array with exactly its parameters.
+    ///
+    /// The reply is the JSON text of `{result?}` or `{error: {message, stack?}}`.
+    #[napi]
+    pub async fn call(&self, method: String, args: String) -> napi::Result<String> {
+        let reply = self.session.connection.call(&method, &args).await;
+        Ok(reply_text(reply.map_err(|error| lost(&error))?))
+    }
+
+    /// Runs a verb with a request, JSON text of an object.
+    ///
+    /// The reply is the JSON text of `{result}`, `{error: {message, code?, stack?}}` or `{errors, result}`.
+    #[napi]
+    pub async fn run(&self, verb: String, request: String) -> napi::Result<String> {
+        let reply = verbs::run(&self.session, &verb, &request).await;
+        reply.map_err(|error| lost(&error))
+    }
+
+    /// Settles when the connection has ended; until then it keeps Node's loop alive.
+    #[napi]
+    pub async fn closed(&self) {
+        self.session.connection.closed().await;
+    }
+
+    /// Ends the connection; calls under way reject.
+    #[napi]
+    pub fn close(&self) {
+        self.session.connection.close();
+    }
+
+    /// Whether connecting launched the daemon.
+    #[napi(getter)]
+    pub fn launched(&self) -> bool {
+        self.launched
+    }
+
+    /// What it leads to.
+    #[napi]
+    pub fn info(&self) -> ConnectionInfo {
+        let home = &self.session.home;
+        ConnectionInfo {
+            new_instance: self.launched,
+            home: home.dir.to_string_lossy().into_owned(),
+            rpc_socket: home.rpc.to_string(),
+            pub_socket: home.bus.to_string(),
+        }
+    }
+}
+
+async fn open(options: ConnectOptions) -> Result<Connection, Refusal> {
+    let env = read_env(&options.env)?;
+    let home = home_of(options.home, &env)?;
+    let launch = options.launch.unwrap_or(true).then(|| LaunchOptions {
+        executable: options.executable.into(),
+        cwd: options.cwd.into(),
+        env: env.into_iter().collect(),
+        attached: options.attached.unwrap_or(false),
+    });
+    let connected = client::connect(&ConnectRequest { home: home.clone(), launch }).await?;
+    // An attached daemon lives as long as this process, whatever becomes of the connection.
+    mem::forget(connected.lifeline);
+    Ok(Connection {
+        session: Session { connection: connected.connection, home },
+        launched: connected.launched,
+    })
+}
+
+/// The variables of an environment; what is no text is left out.
+fn read_env(json: &str) -> serde_json::Result<HashMap<String, String>> {
+    let env: HashMap<String, Value> = serde_json::from_str(&repair_surrogates(json))?;
+    let text = |(name, value)| match value {
+        Value::String(value) => Some((name, value)),
+        _ => None,
+    };
+    Ok(env.into_iter().filter_map(text).collect())
+}
+
+fn home_of(dir: Option<String>, env: &HashMap<String, String>) -> Result<Home, Refusal> {
+    let get = |name: &str| env.get(name).cloned();
+    Ok(match dir {
+        Some(dir) => Home::at(dir, &get)?,
+        None => Home::from_env(&get)?,
+    })
+}
+
+/// The text of a reply. No method has more than one result, so it lies between the array's brackets.
+fn reply_text(reply: Reply) -> String {
+    match reply {
+        Reply::Success { args } => {
+            let args = args.get().trim();
+            let result = args.get(1..args.len() - 1).unwrap_or_default().trim();
+            match result.is_empty() {
+                true => "{}".to_owned(),
+                false => format!("{{\"result\":{result}}}"),
+            }
+        }
+        Reply::Error { message, stack } => {
+            let mut error = serde_json::Map::new();
+            error.insert("message".to_owned(), message.into());
+            if let Some(stack) = stack {
+                error.insert("stack".to_owned(), stack.into());
+            }
+            format!("{{\"error\":{}}}", Value::Object(error))
+        }
+        Reply::Methods(methods) => format!("{{\"result\":{}}}", methods.get()),
+    }
+}
