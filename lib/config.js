@@ -30,13 +30,13 @@ function isConfigFile(text) {
  * Reads a configuration file.
  *
  * @param file a text that `isConfigFile`
- * @param folder what the file is relative to
+ * @param folder what the file is relative to; absent: the working directory, and errors name the file as given
  * @param environment see `appsOf`
  * @returns the app objects in it, see `appsOf`
  */
 async function loadApps(file, folder, environment) {
   const [, read] = KINDS.find(([part]) => file.includes(part))
-  return appsOf(await read(path.resolve(folder, file)), environment)
+  return appsOf(await read(folder === undefined ? file : path.resolve(folder, file)), environment)
 }
 
 async function readJson(file) {
@@ -70,16 +70,17 @@ async function readYaml(file) {
 /** Evaluates the module anew each time, as a file that is edited between two starts expects. */
 async function readModule(file) {
   await fs.readFile(file)
-  if (file.endsWith('.mjs')) return importFresh(file)
-  delete require.cache[require.resolve(file)]
+  const absolute = path.resolve(file)
+  if (file.endsWith('.mjs')) return importFresh(absolute)
+  delete require.cache[require.resolve(absolute)]
   try {
-    const value = require(file)
+    const value = require(absolute)
     if (!isModuleNamespaceObject(value)) return value
   } catch (error) {
     if (error.code !== 'ERR_REQUIRE_ESM') throw error
   }
   // A `.config.js` inside a package of `"type": "module"`, which newer versions of Node do require, but only once.
-  return importFresh(file)
+  return importFresh(absolute)
 }
 
 let imports = 0

@@ -52,7 +52,7 @@ async function againRequest(cwd, target, second) {
 async function endRequest(target) {
   const cwd = process.cwd()
   if (isApps(target) || (typeof target === 'string' && isConfigFile(target))) {
-    return { apps: await apps(target, cwd, {}), context: context(cwd, true) }
+    return { apps: await apps(target, undefined, {}), context: context(cwd, true) }
   }
   return { target: checkTarget(target), context: context(cwd) }
 }

@@ -167,8 +167,9 @@ fn home_of(dir: Option<String>, env: &HashMap<String, String>) -> Result<Home, R
 fn reply_text(reply: Reply) -> String {
     match reply {
         Reply::Success { args } => {
-            let args = args.get().trim();
-            let result = args.get(1..args.len() - 1).unwrap_or_default().trim();
+            let args = args.get().trim().strip_prefix('[');
+            let result = args.and_then(|args| args.strip_suffix(']'));
+            let result = result.unwrap_or_default().trim();
             match result.is_empty() {
                 true => "{}".to_owned(),
                 false => format!("{{\"result\":{result}}}"),

@@ -3,8 +3,8 @@
 //! Open-ended data crosses as JSON text, so that V8 parses it once. Refusals are values; a promise rejects only
 //! when a connection broke.
 
-mod client;
-mod error;
+pub mod client;
+pub mod error;
 
 use napi::Env;
 use napi_derive::{module_init, napi};

@@ -130,3 +130,40 @@ async fn open(endpoint: &Endpoint) -> Result<Connection, ConnectError> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tells_absence_from_denial() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::at(dir.path().join("home"), &|_| None).unwrap();
+        let request = ConnectRequest { home: home.clone(), launch: None };
+        let code = async || connect(&request).await.unwrap_err().code().to_owned();
+        assert_eq!(code().await, "PM2_NOT_RUNNING");
+        assert!(!home.dir.exists(), "looking makes nothing");
+        home.create().unwrap();
+        let Endpoint::Unix(socket) = &home.rpc else {
+            panic!("not a Unix socket");
+        };
+        let listener = UnixListener::bind(socket).unwrap();
+        assert!(ping(&home).await.unwrap());
+        assert!(!connect(&request).await.unwrap().launched);
+        drop(listener);
+        assert!(!ping(&home).await.unwrap(), "a socket nobody listens on");
+        std::fs::remove_file(socket).unwrap();
+        std::fs::write(&home.log_file, "").unwrap();
+        let launch = LaunchOptions {
+            executable: dir.path().join("nowhere"),
+            cwd: dir.path().to_owned(),
+            env: Vec::new(),
+            attached: false,
+        };
+        let launching = ConnectRequest { home: home.clone(), launch: Some(launch) };
+        let error = connect(&launching).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Launch(_)), "{error}");
+    }
+}
