@@ -10,7 +10,7 @@ const { StartError, fromRefusal } = require('./errors')
 const { homeFolder, paths } = require('./home')
 const { bindMethods } = require('./methods')
 const { Session } = require('./session')
-const { settle, split, withErrorOnly, withNothing, withValue } = require('./settle')
+const { settle, split, withErrorOfTwo, withNothing, withValue } = require('./settle')
 
 // Loaded when first needed: `require` of this module is part of every script's start.
 const later = {
@@ -74,7 +74,7 @@ class API {
     const { callback } = split(args)
     const closing = this.#session.close()
     // A promise is about the state that is reached; only PM2's callback hears that nothing was open.
-    return settle(callback === undefined ? closing.catch(() => {}) : closing, callback)
+    return settle(callback === undefined ? closing.catch(() => {}) : closing, callback, withValue, withErrorOfTwo)
   }
 
   close(...args) {
@@ -119,9 +119,10 @@ class API {
   // ---- processes
 
   start(...args) {
-    return this.#answer(args, async (link, what, options) => {
+    const work = async (link, what, options) => {
       return many(link, 'start', await later.requests.startRequest(this.cwd, what, options))
-    })
+    }
+    return this.#answer(args, work, withValue, withErrorOfTwo)
   }
 
   restart(...args) {
@@ -140,18 +141,20 @@ class API {
     const work = async (link, target, options) => {
       return many(link, verb, await later.requests.againRequest(this.cwd, target, options))
     }
-    return this.#answer(args, work, withValue, withErrorOnly)
+    return this.#answer(args, work)
   }
 
   stop(...args) {
-    return this.#answer(args, async (link, target) => many(link, 'stop', await later.requests.endRequest(target)))
+    const work = async (link, target) => many(link, 'stop', await later.requests.endRequest(target))
+    return this.#answer(args, work, withValue, withErrorOfTwo)
   }
 
   delete(...args) {
-    return this.#answer(args, async (link, given, via) => {
+    const work = async (link, given, via) => {
       const target = via === 'pipe' ? later.config.appsOf(JSON.parse(given)) : given
       return many(link, 'delete', await later.requests.endRequest(target))
-    })
+    }
+    return this.#answer(args, work, withValue, withErrorOfTwo)
   }
 
   list(...args) {

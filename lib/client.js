@@ -6,7 +6,7 @@
 const { paths } = require('./home')
 const { byNameOrScript, list } = require('./processes')
 const { bindMethods } = require('./methods')
-const { settle, split, withErrorOnly, withNothing, withValue } = require('./settle')
+const { settle, split, withNothing } = require('./settle')
 
 /** Remote methods that never answer; the daemon acts on them all the same. */
 const UNANSWERED = new Set(['killMe', 'notifyKillPM2'])
@@ -37,7 +37,7 @@ class Client {
   executeRemote(...args) {
     const { params, callback } = split(args)
     const work = (link) => executeRemote(link, ...params)
-    return settle(this.#session.use(work), callback, withValue, withErrorOnly)
+    return settle(this.#session.use(work), callback)
   }
 
   /** `cb(alive)`: the boolean is the first argument. Launches nothing. */

@@ -31,7 +31,7 @@ function withNothing(callback) {
  * `uncaughtException`. A promise nobody looks at never ends the process: scripts written for PM2
  * call methods without a callback and expect failures of them to pass silently.
  */
-function settle(promise, callback, deliver = withValue, refuse = withUndefined) {
+function settle(promise, callback, deliver = withValue, refuse = withError) {
   if (callback === undefined) {
     promise.catch(() => {})
     return promise
@@ -43,16 +43,16 @@ function settle(promise, callback, deliver = withValue, refuse = withUndefined) 
   return undefined
 }
 
-/** `cb(error, undefined)`, as most methods of PM2 fail. */
-function withUndefined(callback, error) {
-  if (error instanceof StartError) callback(asArray(error), error.processes)
-  else callback(error, undefined)
-}
-
-/** `cb(error)`, as a few methods of PM2 fail. */
-function withErrorOnly(callback, error) {
+/** `cb(error)`, as most methods of PM2 fail. */
+function withError(callback, error) {
   if (error instanceof StartError) callback(asArray(error), error.processes)
   else callback(error)
+}
+
+/** `cb(error, undefined)`, as `start`, `stop`, `delete` and `disconnect` of PM2 fail. */
+function withErrorOfTwo(callback, error) {
+  if (error instanceof StartError) callback(asArray(error), error.processes)
+  else callback(error, undefined)
 }
 
 /** PM2's shape, plus the message that people look for on whatever they get as error. */
@@ -60,4 +60,4 @@ function asArray(error) {
   return Object.defineProperty([...error.errors], 'message', { value: error.message, configurable: true })
 }
 
-module.exports = { settle, split, withErrorOnly, withNothing, withValue }
+module.exports = { settle, split, withErrorOfTwo, withNothing, withValue }

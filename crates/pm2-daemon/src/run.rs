@@ -200,16 +200,14 @@ async fn end(home: &Home, engine: &Arc<Engine>, ending: Ending, services: [tokio
 }
 
 fn write_dump(home: &Home, jobs: &[JobHandle]) -> Result<(), String> {
-    let environments: Vec<serde_json::Value> = jobs
+    let entries: Vec<_> = jobs
         .iter()
-        .filter(|job| !job.peek(|view| view.spec.is_module))
-        .map(|job| job.peek(|view| view.pm2_env()))
+        .filter_map(|job| job.peek(|view| view.pm2_env().as_object().and_then(dump::entry)))
         .collect();
-    if environments.is_empty() {
+    if entries.is_empty() {
         return Ok(());
     }
-    dump::save(&home.dump_file, &home.dump_backup_file, &dump::entries(&environments))
-        .map_err(|error| error.to_string())
+    dump::save(&home.dump_file, &home.dump_backup_file, &entries).map_err(|error| error.to_string())
 }
 
 fn take_lock(path: &Path) -> Result<Option<Flock<std::fs::File>>, DaemonError> {

@@ -61,7 +61,7 @@ impl Description {
         }
         if let Some(Value::Object(variables)) = app.get("env") {
             for (key, value) in variables {
-                let scalar = !matches!(value, Value::Null | Value::Array(_) | Value::Object(_));
+                let scalar = !matches!(value, Value::Array(_) | Value::Object(_));
                 if scalar && !app.contains_key(key) && !RUNTIME_KEYS.contains(&key.as_str()) {
                     push_member(&mut members, key, value);
                 }
@@ -79,9 +79,9 @@ impl Description {
         all.into_iter().take(self.options).collect()
     }
 
-    /// Whether `watch` is on in any form.
-    pub(crate) fn watches(&self) -> bool {
-        self.app().get("watch").is_some_and(|watch| !matches!(watch, Value::Bool(false) | Value::Null))
+    /// Whether `watch` is there and false.
+    pub(crate) fn is_unwatched(&self) -> bool {
+        self.app().get("watch") == Some(&Value::Bool(false))
     }
 
     /// All members, each followed by a comma.
@@ -122,7 +122,7 @@ mod tests {
         let (description, read) = described(app.clone());
         let expected = json!({
             "name": "a", "env": {"A": "1", "N": 2, "name": "x", "pm_id": "7", "o": {}, "z": null},
-            "A": "1", "N": 2
+            "A": "1", "N": 2, "z": null
         });
         assert_eq!(read, expected);
         assert_eq!(Value::Object(description.app()), app);

@@ -46,12 +46,9 @@ const LONGEST_DELAY_MS: u64 = 15_000;
 /// Behaviour of PM2 7.0.4, specification `lifecycle.md` §5, except that an app which is not going to
 /// be restarted never ends as `waiting restart`, and that a death by signal counts as code 128+n.
 pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts) -> Action {
+    count_unstable(spec, history, facts);
     if !spec.autorestart || spec.stop_exit_codes.contains(&exit_code(facts.exit)) {
         return Action::Stay;
-    }
-    let window = spec.min_uptime.saturating_mul(u32::try_from(spec.max_restarts).unwrap_or(u32::MAX));
-    if facts.age.is_some_and(|age| age < window) && facts.uptime < spec.min_uptime {
-        history.unstable_restarts += 1;
     }
     if history.unstable_restarts >= spec.max_restarts {
         let unstable_restarts = std::mem::take(&mut history.unstable_restarts);
@@ -69,6 +66,15 @@ pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts
         return Action::RestartAfter { delay: Duration::from_millis(spec.restart_delay_ms), backoff: false };
     }
     Action::RestartNow
+}
+
+/// Counts an exit before `min_uptime`, asked for or not, inside the window that began with the first start or
+/// the last manual restart.
+pub(crate) fn count_unstable(spec: &AppSpec, history: &mut History, facts: ExitFacts) {
+    let window = spec.min_uptime.saturating_mul(u32::try_from(spec.max_restarts).unwrap_or(u32::MAX));
+    if facts.age.is_some_and(|age| age < window) && facts.uptime < spec.min_uptime {
+        history.unstable_restarts += 1;
+    }
 }
 
 /// The exit code as reported: the process's own, or 128 plus the number of the signal.

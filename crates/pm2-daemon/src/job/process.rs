@@ -13,7 +13,7 @@ use super::view::View;
 use crate::context::Context;
 use crate::host::ExitFuture;
 use crate::ipc::{self, AppMessage, ChannelSender};
-use crate::logs::{LogFile, LogFileError, LogFiles, Output, Tap};
+use crate::logs::{LineFormat, LogFile, LogFileError, LogFiles, Output, Tap};
 use crate::sys::{Launch, channel_pair, output_pipe};
 
 /// A child of this daemon, owned by its job's task.
@@ -127,12 +127,23 @@ fn open_logs(view: &View) -> Result<LogFiles, LogFileError> {
 
 fn taps(context: &Context, view: &View) -> [Tap; 2] {
     let process: Arc<str> = view.identity_json(true).into();
-    ["log:out", "log:err"].map(|topic| Tap {
+    [("log:out", "out"), ("log:err", "err")].map(|(topic, kind)| Tap {
         bus: context.bus.clone(),
         topic,
         process: process.clone(),
         muted: view.spec.disable_logs,
+        format: line_format(view, kind),
     })
+}
+
+/// JSON records win over date prefixes, whose format they then use.
+fn line_format(view: &View, kind: &'static str) -> Option<LineFormat> {
+    let date_format = view.spec.log_date_format.clone();
+    if view.spec.log_json {
+        let app_name = view.spec.name.clone();
+        return Some(LineFormat::Json { date_format, kind, process_id: view.id, app_name });
+    }
+    date_format.map(LineFormat::Dated)
 }
 
 impl Process {

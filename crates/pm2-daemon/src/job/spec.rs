@@ -18,6 +18,10 @@ pub(crate) struct AppSpec {
     pub(crate) combined_log: Option<String>,
     pub(crate) pid_file: Option<String>,
     pub(crate) disable_logs: bool,
+    /// day.js format of the date before each line of the logs.
+    pub(crate) log_date_format: Option<String>,
+    /// One JSON record per line (`log_type: "json"`).
+    pub(crate) log_json: bool,
     pub(crate) autostart: bool,
     pub(crate) autorestart: bool,
     pub(crate) stop_exit_codes: Vec<i64>,
@@ -77,6 +81,8 @@ impl AppSpec {
             combined_log: path("pm_log_path"),
             pid_file: path("pm_pid_path"),
             disable_logs: flag("disable_logs", false),
+            log_date_format: text("log_date_format").filter(|format| !format.is_empty()),
+            log_json: text("log_type").as_deref() == Some("json"),
             autostart: flag("autostart", true),
             autorestart: flag("autorestart", true),
             stop_exit_codes: exit_codes(app.get("stop_exit_codes")),

@@ -207,7 +207,7 @@ impl Job {
     }
 
     fn offline(&self) -> String {
-        format!("Process with ID {} offline.", self.view.lock().id)
+        format!("Process with ID <{}> offline.", self.view.lock().id)
     }
 
     fn spec(&self) -> Arc<AppSpec> {
@@ -239,22 +239,20 @@ impl Job {
             drop(answer.send(Err(refusal.to_owned())));
             return ControlFlow::Continue(());
         }
-        let was_running = self.process().is_some();
-        if was_running {
-            self.end_process().await;
-        }
+        // First the counters: a process that is stopped before its `min_uptime` counts as unstable again.
         self.history = History::default();
-        if !update.is_empty() {
-            self.change_app(|app| update.apply(app));
-        }
         {
             let mut view = self.view.lock();
             view.created_at = Some(epoch_ms());
             view.unstable_restarts = 0;
             view.prev_restart_delay = Some(0);
-            if was_running {
-                view.restart_time += 1;
-            }
+        }
+        if self.process().is_some() {
+            self.end_process().await;
+            self.view.lock().restart_time += 1;
+        }
+        if !update.is_empty() {
+            self.change_app(|app| update.apply(app));
         }
         self.launch(Some(answer))
     }
@@ -279,7 +277,6 @@ impl Job {
             view.axm_actions.clear();
             view.axm_monitor.clear();
             view.axm_options.clear();
-            view.version = package::version(&view.spec.script);
             let mode = if view.spec.cluster { "cluster" } else { "fork" };
             self.context
                 .journal
@@ -320,6 +317,7 @@ impl Job {
         let spec = {
             let mut view = self.view.lock();
             view.pid = process.pid;
+            view.version = package::version(&view.spec.script);
             view.spec.clone()
         };
         if let Some(path) = &spec.pid_file
@@ -399,6 +397,8 @@ impl Job {
         match ended {
             Ok(exit) => {
                 self.after_death(&mut process, exit).await;
+                let facts = self.facts(&process, exit);
+                policy::count_unstable(&spec, &mut self.history, facts);
                 self.context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
                 {
                     let mut view = self.view.lock();
@@ -408,6 +408,7 @@ impl Job {
                         Exit::Signal(_) => 0,
                     });
                     view.exit_signal = None;
+                    view.unstable_restarts = self.history.unstable_restarts;
                     view.status = Status::Stopped;
                     view.pid = 0;
                 }
@@ -433,7 +434,11 @@ impl Job {
     fn conclude_launch(&mut self) -> State {
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Launching { process, answers, .. } => {
-                let text = self.view.lock().spawned_json();
+                let text = {
+                    let mut view = self.view.lock();
+                    view.status = Status::Online;
+                    view.spawned_json()
+                };
                 for answer in answers {
                     drop(answer.send(Ok(text.clone())));
                 }
@@ -450,13 +455,7 @@ impl Job {
             return;
         };
         self.after_death(&mut process, exit).await;
-        let facts = ExitFacts {
-            exit,
-            uptime: process.started.elapsed(),
-            age: self.view.lock().created_at.map(|created| {
-                Duration::from_millis(u64::try_from(epoch_ms() - created).unwrap_or_default())
-            }),
-        };
+        let facts = self.facts(&process, exit);
         let spec = self.spec();
         if facts.uptime > self.context.settings.backoff_reset {
             self.history.last_delay_ms = None;
@@ -510,6 +509,11 @@ impl Job {
             }
             Action::Stay | Action::GiveUp { .. } => {}
         }
+    }
+
+    fn facts(&self, process: &Process, exit: Exit) -> ExitFacts {
+        let since = |created| Duration::from_millis(u64::try_from(epoch_ms() - created).unwrap_or_default());
+        ExitFacts { exit, uptime: process.started.elapsed(), age: self.view.lock().created_at.map(since) }
     }
 
     /// What every end has in common: last messages, last output, log line, pid file, first event.

@@ -1,6 +1,7 @@
 //! The apps' logs: bytes from the pipes of a process to its files, and to the bus when somebody
 //! listens. All of it happens on one thread of its own, so that a slow disk holds up no command.
 
+mod assemble;
 mod file;
 mod pump;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use assemble::LineFormat;
 pub(crate) use file::{LogFile, LogFileError};
 pub(crate) use pump::Tap;
 

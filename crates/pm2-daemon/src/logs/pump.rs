@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
+use super::assemble::{Assembler, LineFormat};
 use super::file::{LogFile, WriteChange};
 use crate::bus::Bus;
 use crate::clock::epoch_ms;
@@ -25,6 +26,8 @@ pub(crate) struct Tap {
     pub(crate) process: Arc<str>,
     /// Nothing is published for an app with `disable_logs`.
     pub(crate) muted: bool,
+    /// How lines are written; `None`: the bytes as they are.
+    pub(crate) format: Option<LineFormat>,
 }
 
 /// Runs until the pipe ends. Each request is answered when the pipe has been read empty once.
@@ -39,23 +42,25 @@ pub(crate) async fn run(
         Ok(pipe) => pipe,
         Err(error) => return journal.error(format_args!("cannot read the output of an app: {error}")),
     };
-    let mut stream = Stream { files, tap, journal, carry: Vec::new() };
+    let lines = tap.format.clone().map(Assembler::new);
+    let mut stream = Stream { files, tap, journal, carry: Vec::new(), lines };
     let mut buffer = Vec::new();
     loop {
         tokio::select! {
             ready = pipe.readable() => {
                 let Ok(mut ready) = ready else { return };
                 match read(&pipe, &mut buffer) {
-                    Ok(0) => return,
+                    Ok(0) => return stream.finish(),
                     Ok(_) => stream.take(&buffer),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                    Err(_) => return,
+                    Err(_) => return stream.finish(),
                 }
             }
             Some(done) = requests.recv() => {
                 while matches!(read(&pipe, &mut buffer), Ok(count) if count > 0) {
                     stream.take(&buffer);
                 }
+                stream.finish();
                 // The one who asked may have gone.
                 let _ = done.send(());
             }
@@ -91,10 +96,50 @@ struct Stream {
     journal: Journal,
     /// Bytes of a character that the last chunk cut.
     carry: Vec<u8>,
+    lines: Option<Assembler>,
 }
 
 impl Stream {
     fn take(&mut self, bytes: &[u8]) {
+        match &mut self.lines {
+            Some(lines) => {
+                let text = lines.take(bytes, &chrono::Local::now());
+                self.emit_lines(text);
+            }
+            None => {
+                self.write(bytes);
+                if self.is_watched() {
+                    let text = self.decode(bytes);
+                    self.publish(text);
+                } else {
+                    self.carry.clear();
+                }
+            }
+        }
+    }
+
+    /// Writes the line that has no end.
+    fn finish(&mut self) {
+        if let Some(lines) = &mut self.lines {
+            let text = lines.finish(&chrono::Local::now());
+            self.emit_lines(text);
+        }
+    }
+
+    fn emit_lines(&self, text: String) {
+        if !text.is_empty() {
+            self.write(text.as_bytes());
+            if self.is_watched() {
+                self.publish(text);
+            }
+        }
+    }
+
+    fn is_watched(&self) -> bool {
+        !self.tap.muted && self.tap.bus.is_watched()
+    }
+
+    fn write(&self, bytes: &[u8]) {
         for file in &self.files {
             match file.write(bytes) {
                 Some(WriteChange::Failed(error)) => {
@@ -106,11 +151,9 @@ impl Stream {
                 None => {}
             }
         }
-        if self.tap.muted || !self.tap.bus.is_watched() {
-            self.carry.clear();
-            return;
-        }
-        let text = self.decode(bytes);
+    }
+
+    fn publish(&self, text: String) {
         if !text.is_empty() {
             self.tap.bus.publish(self.tap.topic, || {
                 let data = serde_json::Value::from(text);

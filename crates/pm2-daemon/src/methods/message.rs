@@ -13,9 +13,9 @@ pub(super) async fn send_data(engine: &Engine, packet: Value) -> MethodResult {
     if missing("id") || packet.get("data").is_none() {
         return Err("ID, DATA or TOPIC field is missing".to_owned());
     }
-    let job = job(engine, &packet["id"], |id| format!("Process with ID {id} unknown."))?;
+    let job = job(engine, &packet["id"], |id| format!("Process with ID <{id}> unknown."))?;
     if !job.peek(|view| matches!(view.status, Status::Online | Status::Launching)) {
-        return Err(format!("Process with ID {} offline.", shown(&packet["id"])));
+        return Err(format!("Process with ID <{}> offline.", shown(&packet["id"])));
     }
     job.ask(Command::Message(packet.to_string())).await?;
     Ok(Answer::Value(format!(r#"{{"success":true,"data":{packet}}}"#)))

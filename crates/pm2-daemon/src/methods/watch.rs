@@ -17,7 +17,7 @@ pub(super) async fn stop(engine: &Engine, method: &Value, value: &Value) -> Meth
         }
     };
     for job in jobs {
-        if job.peek(|view| view.description.watches()) {
+        if !job.peek(|view| view.description.is_unwatched()) {
             // Deleted meanwhile: nothing to switch off.
             drop(job.ask(Command::Unwatch).await);
         }

@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::path::Path;
 
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::task::JoinSet;
 
 use super::error::VerbError;
 use crate::client::{CallError, Connection, Reply};
@@ -181,6 +181,7 @@ pub(super) fn width(asked: Option<usize>, configured: Option<usize>, n_targets: 
 
 /// Runs an action for every item, at most `width` at once, and gives the results in the order they came.
 ///
+/// Actions begin in the order of the items, each with its first request, so that ids are given in that order.
 /// The first error ends it: what has begun is waited for, what has not is left.
 pub(super) async fn for_each<I, T, F>(
     items: Vec<I>,
@@ -188,33 +189,23 @@ pub(super) async fn for_each<I, T, F>(
     action: impl Fn(I) -> F,
 ) -> Result<Vec<T>, VerbError>
 where
-    F: Future<Output = Result<T, VerbError>> + Send + 'static,
-    T: Send + 'static,
+    F: Future<Output = Result<T, VerbError>>,
 {
     let mut items = items.into_iter();
-    let mut running = JoinSet::new();
+    let mut running: FuturesUnordered<F> = items.by_ref().take(width).map(&action).collect();
     let mut results = Vec::new();
     let mut failure = None;
-    for item in items.by_ref().take(width) {
-        running.spawn(action(item));
-    }
-    while let Some(ended) = running.join_next().await {
+    while let Some(ended) = running.next().await {
         match ended {
-            Ok(Ok(result)) => results.push(result),
-            Ok(Err(error)) => {
+            Ok(result) => results.push(result),
+            Err(error) => {
                 failure.get_or_insert(error);
             }
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => {
-                    failure.get_or_insert(VerbError::Interrupted);
-                }
-            },
         }
         if failure.is_none()
             && let Some(item) = items.next()
         {
-            running.spawn(action(item));
+            running.push(action(item));
         }
     }
     failure.map_or(Ok(results), Err)

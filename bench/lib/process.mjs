@@ -1,0 +1,50 @@
+// One measurement of one side, in a fresh Node process with a fresh PM2 home.
+
+import { spawn } from 'node:child_process'
+import { closeSync, openSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { endHome, makeHome } from './home.mjs'
+
+const child = fileURLToPath(new URL('./child.mjs', import.meta.url))
+/** No measurement takes a tenth of that on an idle machine. */
+const LIMIT_MS = 180_000
+
+/**
+ * @returns the measurement's numbers by row key
+ * @throws {Error} with the end of what the process printed, when it failed or hung
+ */
+export async function runOnce(file, side) {
+  const folder = makeHome()
+  try {
+    const home = path.join(folder, 'home')
+    const result = path.join(folder, 'result.json')
+    const printed = path.join(folder, 'printed')
+    const output = openSync(printed, 'a')
+    const args = [child, JSON.stringify({ file, module: side.module, home, result })]
+    const running = spawn(process.execPath, args, { env: cleanEnv(home), stdio: ['ignore', output, output] })
+    closeSync(output)
+    const end = await ended(running)
+    if (end !== 0) throw new Error(`${end}\n${readFileSync(printed, 'utf8').trim().slice(-2000)}`)
+    return JSON.parse(readFileSync(result, 'utf8'))
+  } finally {
+    endHome(folder)
+  }
+}
+
+/** Settings of PM2 in the caller's environment must not leak into a measurement. */
+function cleanEnv(home) {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(PM2_|OVER_HOME$|NODE_OPTIONS$)/.test(name))
+  return { ...Object.fromEntries(kept), PM2_HOME: home }
+}
+
+function ended(running) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => running.kill('SIGKILL'), LIMIT_MS)
+    running.once('error', reject)
+    running.once('exit', (code, signal) => {
+      clearTimeout(timer)
+      resolve(code ?? `ended by ${signal}`)
+    })
+  })
+}

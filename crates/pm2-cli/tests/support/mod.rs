@@ -1,0 +1,48 @@
+//! What the tests of the executable share: a home of their own, a client, and looks at `/proc`.
+//!
+//! Nothing here waits for a fixed time: conditions are polled up to a deadline that a loaded machine keeps.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+mod app;
+mod client;
+mod home;
+mod proc;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use client::Client;
+pub(crate) use home::{EXECUTABLE, Started, TestHome};
+pub(crate) use proc::{
+    Stat, descriptors, environment, is_alive, memory, processes_of, send, stat, wait_for_end,
+};
+
+/// How long a condition may take before a test fails.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Waits until `look` finds something.
+#[track_caller]
+pub(crate) fn eventually<Found>(what: &str, mut look: impl FnMut() -> Option<Found>) -> Found {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {DEADLINE:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until a condition holds.
+#[track_caller]
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    eventually(what, || holds().then_some(()));
+}
+
+/// Whether this test may change users. Without it the test has nothing to look at and ends.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A user and group that own nothing.
+pub(crate) const NOBODY: u32 = 65534;
