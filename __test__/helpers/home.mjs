@@ -75,9 +75,16 @@ async function endDaemon(folder) {
     process.kill(daemon, 'SIGTERM')
     await waitFor(() => !isAlive(daemon), 5000).catch(() => {})
   }
-  for (const pid of [daemon, ...apps]) {
-    if (pid === null || !isAlive(pid)) continue
+  const left = [daemon, ...apps].filter((pid) => pid !== null && isAlive(pid))
+  for (const pid of left) kill(pid)
+  await waitFor(() => !left.some(isAlive), 2000).catch(() => {})
+}
+
+function kill(pid) {
+  try {
     process.kill(pid, 'SIGKILL')
-    await waitFor(() => !isAlive(pid), 2000).catch(() => {})
+  } catch (error) {
+    // Ended by itself meanwhile.
+    if (error.code !== 'ESRCH') throw error
   }
 }
