@@ -24,7 +24,7 @@ use crate::ready::Ready;
 use crate::server::{self, Listener, Service};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
-use crate::sys::{Signal, send_signal};
+use crate::sys::{Signal, raise_descriptor_limit, send_signal};
 
 /// How long a daemon that finds the lock taken waits for the other one to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -130,6 +130,7 @@ async fn serve(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Out
         return Ok(Outcome::AlreadyRunning { pid: read_pid(&home.pid_file) });
     }
 
+    raise_descriptor_limit();
     let settings = Settings::read(&home.dir, &|key| std::env::var(key).ok());
     let (bus_listener, rpc_listener) = bind_sockets(home, &settings).await?;
     write_pid(&home.pid_file)?;

@@ -33,7 +33,7 @@ impl RuntimeFile {
             Some(_) => (self.public_folder()?, 0o644),
         };
         let path = folder.join(format!("runtime-{}.cjs", pm2_core::VERSION));
-        if !path.metadata().is_ok_and(|meta| meta.len() == TEXT.len() as u64) {
+        if !std::fs::read(&path).is_ok_and(|text| text == TEXT.as_bytes()) {
             write(&path, mode)?;
         }
         Ok(path)

@@ -73,8 +73,7 @@ fn string(value: &RawValue) -> Option<String> {
 
 /// JavaScript's notion of a true value.
 fn truthy(value: &&RawValue) -> bool {
-    !matches!(value.get(), "null" | "false" | "\"\"")
-        && value.get().parse::<f64>().map_or(true, |number| number != 0.0)
+    !matches!(value.get(), "null" | "false" | "\"\"") && value.get().parse::<f64>() != Ok(0.0)
 }
 
 #[cfg(test)]

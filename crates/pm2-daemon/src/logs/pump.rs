@@ -12,7 +12,7 @@ use super::file::{LogFile, WriteChange};
 use crate::bus::Bus;
 use crate::clock::epoch_ms;
 use crate::journal::Journal;
-use crate::sys::watch_descriptor;
+use crate::sys::{pipe_capacity, watch_descriptor};
 
 /// Bytes taken from a pipe at a time.
 const CHUNK: usize = 64 * 1024;
@@ -57,8 +57,17 @@ pub(crate) async fn run(
                 }
             }
             Some(done) = requests.recv() => {
-                while matches!(read(&pipe, &mut buffer), Ok(count) if count > 0) {
-                    stream.take(&buffer);
+                // What a process wrote before it ended fits into its pipe; a survivor that goes on
+                // writing must not hold this up.
+                let mut left = pipe_capacity(pipe.get_ref());
+                while left > 0 {
+                    match read(&pipe, &mut buffer) {
+                        Ok(count) if count > 0 => {
+                            left = left.saturating_sub(count);
+                            stream.take(&buffer);
+                        }
+                        _ => break,
+                    }
                 }
                 stream.finish();
                 // The one who asked may have gone.

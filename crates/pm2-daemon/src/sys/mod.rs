@@ -1,19 +1,20 @@
 //! Everything that depends on the platform: starting a process, learning of its end, looking at
-//! processes. Each platform offers the same names, so a gap does not compile.
+//! processes. Each platform offers the same names, so a gap does not compile; the feature `portable`
+//! puts the portable twin to the test on Linux.
 
 mod forked;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 use linux as platform;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 mod portable;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
 use portable as platform;
 mod unix;
 
 pub(crate) use platform::{ProcessWatch, descendants, group_members, sample, spawn_process, wait_for_exit};
 pub(crate) use unix::{
-    Exit, Launch, Sample, Signal, channel_pair, group_exists, output_pipe, peer_is_trusted, send_signal,
-    send_with_descriptor, signal_by_name, watch_descriptor,
+    Exit, Launch, Sample, Signal, channel_pair, group_exists, output_pipe, peer_is_trusted, pipe_capacity,
+    raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name, watch_descriptor,
 };

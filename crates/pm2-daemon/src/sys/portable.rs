@@ -25,8 +25,8 @@ pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<Exit> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
         let mut status = 0;
-        // SAFETY: `status` is writable for the whole call.
         let result = loop {
+            // SAFETY: `status` is writable for the whole call.
             let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
             if waited == pid {
                 break Ok(if libc::WIFEXITED(status) {
@@ -79,10 +79,11 @@ fn alive(pid: i32) -> bool {
     unsafe { libc::kill(pid, 0) == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM) }
 }
 
-fn table() -> System {
-    let mut system = System::new();
+/// The processes of the system; `None` when it does not tell.
+fn table() -> Option<System> {
+    let mut system = System::new().ok()?;
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, ProcessRefreshKind::nothing());
-    system
+    Some(system)
 }
 
 /// All descendants of a process, each parent after its children.
@@ -97,17 +98,20 @@ pub(crate) fn descendants(root: i32) -> Vec<i32> {
         }
     }
     let mut found = Vec::new();
-    if let Ok(root) = u32::try_from(root) {
-        collect(&table(), Pid::from_u32(root), &mut found);
+    if let (Ok(root), Some(table)) = (u32::try_from(root), table()) {
+        collect(&table, Pid::from_u32(root), &mut found);
     }
     found
 }
 
 /// Living members of a process group.
 pub(crate) fn group_members(group: i32) -> Vec<i32> {
-    table()
+    let Some(table) = table() else { return Vec::new() };
+    table
         .processes()
-        .keys()
+        .iter()
+        .filter(|(_, process)| process.status() != sysinfo::ProcessStatus::Zombie)
+        .map(|(pid, _)| pid)
         .filter_map(|pid| i32::try_from(pid.as_u32()).ok())
         // SAFETY: getpgid takes and returns plain integers.
         .filter(|pid| unsafe { libc::getpgid(*pid) } == group)
@@ -117,7 +121,7 @@ pub(crate) fn group_members(group: i32) -> Vec<i32> {
 /// Resident memory and CPU time of one process; `None` when it is gone.
 pub(crate) fn sample(pid: i32) -> Option<Sample> {
     let pid = Pid::from_u32(u32::try_from(pid).ok()?);
-    let mut system = System::new();
+    let mut system = System::new().ok()?;
     let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, kind);
     let process = system.process(pid)?;

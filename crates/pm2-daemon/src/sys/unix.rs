@@ -99,6 +99,28 @@ pub(crate) fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(ends)
 }
 
+/// How many bytes a pipe can hold.
+pub(crate) fn pipe_capacity(pipe: &OwnedFd) -> usize {
+    #[cfg(target_os = "linux")]
+    let capacity = nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_GETPIPE_SZ).ok();
+    #[cfg(not(target_os = "linux"))]
+    let capacity = {
+        let _ = pipe;
+        None::<i32>
+    };
+    capacity.and_then(|capacity| usize::try_from(capacity).ok()).unwrap_or(64 * 1024)
+}
+
+/// Allows this process as many descriptors as the system lets it; each app takes five. The apps
+/// inherit the limit, as they do from Node.
+pub(crate) fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Refused, the daemon manages fewer apps and says so when it runs out.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 /// The two ends of a Node IPC channel: ours non-blocking, both close on exec.
 ///
 /// # Errors
