@@ -14,7 +14,8 @@ export declare class Connection {
   /**
    * Calls a remote method; `args` is the JSON text of an array with exactly its parameters.
    *
-   * The reply is the JSON text of `{result?}` or `{error: {message, stack?}}`.
+   * The reply is the JSON text of `{args: [result?]}` or `{error, stack?}`, as the daemon sent it. An error is
+   * its message, or `{message, code}` for a request that was not sent.
    */
   call(method: string, args: string): Promise<string>
   /**

@@ -13,21 +13,27 @@ declare const pm2: pm2.Default
 export = pm2
 
 declare namespace pm2 {
+  // Callbacks are declared as methods, whose parameters TypeScript compares in both directions: the usual
+  // `(err: Error, list) => …` is accepted, and one function fits `start`, `restart` and `stop`.
+
   /** What most callbacks get: `null` and the result, or an error. */
-  type Callback<T> = (error: Error | null, result: T) => void
+  type Callback<T> = { call(error: Error | null, result: T): void }['call']
 
   /** Callback of methods that may fail for some apps while others start: then the error is an array. */
-  type StartCallback = (error: PartialError | null, processes: Process[]) => void
+  type StartCallback = { call(error: PartialError | null, processes: Process[]): void }['call']
 
   /** One error, or one per app that failed; the array carries their messages, joined, as `message`. */
   type PartialError = Error | (Error[] & { message: string })
 
   /** Callback of methods that report nothing but their end. */
-  type DoneCallback = (error?: Error) => void
+  type DoneCallback = { call(error?: Error | null): void }['call']
+
+  type BusCallback = { call(error: Error | null, bus: Bus, socket: BusSocket): void }['call']
 
   /**
    * Which processes: the `pm_id` as number or text, a name, a namespace, the path of a script, `"all"` (every
    * process that is not a module), or `"/…/"`, a regular expression on the name. A list takes each in turn.
+   * `"-"`: the names in a JSON list of apps on the standard input.
    */
   type Target = string | number | Array<string | number>
 
@@ -147,6 +153,9 @@ declare namespace pm2 {
 
   type Environment = Record<string, unknown>
 
+  /** Any text, so that an object declared before the call fits; only these are accepted at run time. */
+  type ExecMode = 'fork' | 'cluster' | 'fork_mode' | 'cluster_mode' | (string & {})
+
   /**
    * Describes an app. In app objects and configuration files every option may be written in snake_case or
    * camelCase; as second argument of `start(script, options)` as well.
@@ -174,8 +183,8 @@ declare namespace pm2 {
     interpreter_args?: string | string[]
     interpreterArgs?: string | string[]
     /** Default: `"cluster"` if `instances` is given and Node runs the script, else `"fork"`. */
-    exec_mode?: 'fork' | 'cluster' | 'fork_mode' | 'cluster_mode'
-    execMode?: 'fork' | 'cluster' | 'fork_mode' | 'cluster_mode'
+    exec_mode?: ExecMode
+    execMode?: ExecMode
     /** Number of processes; 0 or `"max"`: one per core, negative: that many fewer than cores. Default: 1. */
     instances?: number | string
     /** Environment variables on top of the caller's. */
@@ -395,7 +404,7 @@ declare namespace pm2 {
     pingDaemon(): Promise<boolean>
     killDaemon(callback: Callback<Success>): void
     killDaemon(): Promise<Success>
-    launchBus(callback: (error: Error | null, bus: Bus, socket: BusSocket) => void): void
+    launchBus(callback: BusCallback): void
     launchBus(): Promise<Bus>
     disconnectBus(callback: DoneCallback): void
     disconnectBus(): Promise<void>
@@ -425,7 +434,11 @@ declare namespace pm2 {
     toggleWatch(method: string, argument: unknown): Promise<void>
   }
 
-  type FoundCallback = (error: Error | null, ids: number[], processes: Record<number, ProcessDescription>) => void
+  type FoundCallback = {
+    call(error: Error | null, ids: number[], processes: Record<number, ProcessDescription>): void
+  }['call']
+
+  type DestroyCallback = { call(code: number | Error, out: string, err: string): void }['call']
 
   /** A promise is rejected with this when some apps of one call failed and others did not. */
   interface StartError extends Error {
@@ -463,7 +476,7 @@ declare namespace pm2 {
     close(): Promise<void>
 
     /** Opens a message bus, one more connection. */
-    launchBus(callback: (error: Error | null, bus: Bus, socket: BusSocket) => void): void
+    launchBus(callback: BusCallback): void
     launchBus(): Promise<Bus>
 
     /** Deletes all processes and ends the daemon. Launches none to end it. */
@@ -474,7 +487,7 @@ declare namespace pm2 {
     kill(): Promise<Success>
 
     /** Ends the daemon and removes the home; not one whose path contains `.pm2`. Callback: `(0, '', '')`. */
-    destroy(callback: (code: number | Error, out: string, err: string) => void): void
+    destroy(callback: DestroyCallback): void
     destroy(): Promise<void>
 
     /**
@@ -577,18 +590,6 @@ declare namespace pm2 {
     sendDataToProcessId(id: number, packet: Packet, callback: Callback<Success & { data: Packet }>): void
     sendDataToProcessId(packet: Packet & { id: number }): Promise<Success & { data: Packet }>
     sendDataToProcessId(id: number, packet: Packet): Promise<Success & { data: Packet }>
-
-    /** Triggers an action of apps without waiting for what it returns. */
-    msgProcess(
-      command: { id?: number; name?: string; msg: string; opts?: unknown },
-      callback: Callback<Success & { process_count: number }>
-    ): void
-    msgProcess(command: {
-      id?: number
-      name?: string
-      msg: string
-      opts?: unknown
-    }): Promise<Success & { process_count: number }>
 
     /** Writes a line to the standard input of a fork mode app; the separator, by default `"\n"`, is added. */
     sendLineToStdin(id: number | string, line: string, callback: Callback<{ pm_id: number | string; line: string }>): void

@@ -6,4 +6,14 @@ const { API } = require('./lib/api')
 
 const pm2 = new API()
 
-module.exports = Object.defineProperty(pm2, 'custom', { value: API, enumerable: true, writable: true, configurable: true })
+module.exports = pm2
+module.exports.custom = API
+
+// Never runs. Node looks for the names of `import { connect } from 'pm2-rs'` in the text of this file.
+0 && (module.exports = {
+  connect, disconnect, close, launchBus, killDaemon, kill, destroy,
+  start, restart, reload, gracefulReload, stop, 'delete': pm2, list, describe, scale, reset,
+  dump, autodump, clearDump, resurrect, flush, reloadLogs,
+  sendDataToProcessId, sendLineToStdin, sendSignalToProcessName, sendSignalToProcessId,
+  ping, getVersion, getPID, getProcessIdByName, monitorState
+})

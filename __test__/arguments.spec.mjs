@@ -193,3 +193,65 @@ test('flush empties the logs of its target, and pm2.log only without one', async
     t.deepEqual(await texts(), expected, JSON.stringify(args))
   }
 })
+
+test('every method can be imported by name', async (t) => {
+  const named = await import('../index.js')
+  const methods = Object.getOwnPropertyNames(whole.custom.prototype).filter((name) => name !== 'constructor' && name !== 'Client')
+  t.deepEqual(Object.keys(named).sort(), [...methods, 'custom', 'default'].sort())
+  for (const name of methods) t.is(named[name], whole[name], name)
+  t.is(named.custom, whole.custom)
+  t.is(named.default, whole)
+})
+
+test('methods about one process take no list', async (t) => {
+  const { pm2 } = t.context
+  for (const [method, ...args] of [
+    ['describe', ['a']],
+    ['reset', ['a']],
+    ['flush', ['a']],
+    ['monitorState', 'monitor', ['a']],
+    ['sendSignalToProcessId', 'SIGINT', [0]],
+    ['sendSignalToProcessName', 'SIGINT', ['a']],
+    ['sendLineToStdin', [0], 'x'],
+    ['getPID', ['a']],
+    ['getProcessIdByName', ['a']]
+  ]) {
+    await t.throwsAsync(pm2[method](...args), { instanceOf: TypeError, message: /not an array/ }, method)
+  }
+})
+
+test('what is no description of an app is refused by name', async (t) => {
+  const { pm2 } = t.context
+  for (const [wrong, message] of [
+    [new Date(0), /class Date/],
+    [new Map(), /class Map/],
+    [[new Date(0)], /class Date/],
+    [{ apps: [/x/] }, /class RegExp/],
+    [[[]], /an array/]
+  ]) {
+    for (const method of ['start', 'restart']) await t.throwsAsync(pm2[method](wrong), { instanceOf: TypeError, message })
+  }
+  class Description {
+    script = 'a.js'
+  }
+  await t.notThrowsAsync(pm2.start(new Description()))
+  await t.notThrowsAsync(pm2.start(Object.assign(Object.create(null), { script: 'a.js' })))
+})
+
+test('numeric text is an id only as it is shown', async (t) => {
+  const { pm2, calls } = t.context
+  t.context.replies = { getMonitorData: { result: [{ pm_id: 0, name: 'a', pm2_env: { name: 'a' } }] } }
+  for (const text of ['00', '-0', '+0', ' 0', '0x0', '']) {
+    calls.length = 0
+    t.deepEqual(await pm2.reset(text), { success: true }, JSON.stringify(text))
+    await t.throwsAsync(pm2.monitorState('monitor', text), { message: text === '' ? 'argument missing' : 'Unknown pm_id' })
+    t.deepEqual(calls.filter(([name]) => name === 'resetMetaProcessId' || name === 'monitor'), [], JSON.stringify(text))
+  }
+  await pm2.reset('0')
+  await pm2.monitorState('monitor', '0')
+  t.deepEqual(calls.slice(-2).map(([name]) => name), ['resetMetaProcessId', 'monitor'])
+})
+
+test('the daemon has no msgProcess, so there is none here', (t) => {
+  t.is(whole.msgProcess, undefined)
+})

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test from 'ava'
+import { fakeNative } from './helpers/fake-native.mjs'
 
 const { appsOf, isConfigFile, loadApps } = createRequire(import.meta.url)('../lib/config.js')
 
@@ -78,4 +79,28 @@ test('the deployment environment lies below the environment of the app', (t) => 
   const whole = { apps: [{ name: 'a', env_prod: { A: 'app' } }], deploy: { prod: { env: { A: 'deploy', B: 'deploy' } } } }
   t.deepEqual(appsOf(whole, 'prod'), [{ name: 'a', env_prod: { A: 'app', B: 'deploy' } }])
   t.deepEqual(whole.apps[0], { name: 'a', env_prod: { A: 'app' } }, 'the given object is not changed')
+})
+
+test('whatever a configuration file throws reaches the caller as an Error', async (t) => {
+  const { API } = createRequire(import.meta.url)('../lib/api.js')
+  const pm2 = new API({ pm2_home: '/nowhere', cwd: t.context.folder }, fakeNative().native)
+  for (const [thrown, message] of [
+    ['"text"', 'text'],
+    ['undefined', 'Unidentified error'],
+    ['null', 'Unidentified error'],
+    ['42', '42'],
+    ['Object.create(null)', 'Unidentified error'],
+    ['{ message: "mine" }', 'mine'],
+    ['new RangeError("mine")', 'mine']
+  ]) {
+    await writeFile(path.join(t.context.folder, 'throws.config.js'), `throw ${thrown}`)
+    await writeFile(path.join(t.context.folder, 'throws.config.mjs'), `throw ${thrown}`)
+    await writeFile(path.join(t.context.folder, 'throws.json'), `(() => { throw ${thrown} })()`)
+    for (const name of ['throws.config.js', 'throws.config.mjs', 'throws.json']) {
+      const error = await new Promise((resolve) => pm2.start(name, resolve))
+      t.true(error instanceof Error, `${name} ${thrown}`)
+      t.is(error.message, message, `${name} ${thrown}`)
+      await t.throwsAsync(pm2.start(name), { message })
+    }
+  }
 })

@@ -1,6 +1,6 @@
 import path from 'node:path'
 import test from 'ava'
-import { fixture, isAlive, makeHome } from './helpers/home.mjs'
+import { fixture, isAlive, makeHome, module, runNode } from './helpers/home.mjs'
 import { waitFor } from './helpers/wait.mjs'
 
 test('connect launches a daemon once and tells where it is', async (t) => {
@@ -157,4 +157,60 @@ test('instances with homes of their own do not disturb each other', async (t) =>
   await Promise.all([one.pm2.start(fixture('idle.js'), { name: 'one' }), two.pm2.start(fixture('idle.js'), { name: 'two' })])
   t.deepEqual((await one.pm2.list()).map(({ name }) => name), ['one'])
   t.deepEqual((await two.pm2.list()).map(({ name }) => name), ['two'])
+})
+
+test('a relative home stays the same home after chdir', async (t) => {
+  const { folder, daemonPid } = await makeHome(t)
+  const text = `
+    const fs = require('node:fs')
+    process.chdir(${JSON.stringify(path.dirname(folder))})
+    const pm2 = new (require(${JSON.stringify(module)}).custom)({ pm2_home: ${JSON.stringify(path.basename(folder))}, cwd: '/' })
+    const app = ${JSON.stringify(fixture('print-env.js'))}
+    ;(async () => {
+      const { pm2_home } = await pm2.connect()
+      await pm2.start({ script: app, name: 'env', args: ['PM2_HOME'] })
+      process.chdir('/')
+      const bus = await pm2.launchBus()
+      await pm2.disconnect()
+      const [{ pm2_env: env }] = await pm2.list()
+      await pm2.flush()
+      console.log(pm2_home, env.restart_time, fs.readdirSync('/').includes(pm2_home))
+      await pm2.disconnect()
+    })()`
+  const { stdout, stderr } = await runNode(text)
+  t.deepEqual([stderr, stdout], ['', `${path.basename(folder)} 0 false\n`])
+  t.true(isAlive(await daemonPid()))
+})
+
+test('a daemon needs no working directory of the instance', async (t) => {
+  const { create, folder } = await makeHome(t)
+  await t.notThrowsAsync(create({ cwd: path.join(folder, 'gone') }).connect())
+})
+
+test('connect(true) again and again keeps one lifeline', async (t) => {
+  const { script } = await makeHome(t)
+  const { code, stdout, stderr } = await script(`
+    const fs = require('node:fs')
+    const pipes = () => fs.readdirSync('/proc/self/fd').filter((fd) => {
+      try { return fs.readlinkSync('/proc/self/fd/' + fd).startsWith('pipe:') } catch { return false }
+    }).length
+    ;(async () => {
+      await pm2.ping().then(() => pm2.killDaemon())
+      const before = pipes()
+      const seen = []
+      for (let round = 0; round < 4; round += 1) {
+        await pm2.connect(true)
+        await pm2.disconnect()
+        await pm2.list()
+        seen.push(pipes() - before)
+        if (round % 2 === 0) await pm2.killDaemon()
+        else process.kill(Number(fs.readFileSync(pm2.pm2_home + '/pm2.pid', 'utf8')), 'SIGKILL')
+        while (await pm2.Client.pingDaemon()) await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      await pm2.connect()
+      seen.push(pipes() - before)
+      await pm2.killDaemon()
+      console.log(seen.join())
+    })()`)
+  t.deepEqual([code, stderr, stdout], [0, '', '1,1,1,1,0\n'])
 })

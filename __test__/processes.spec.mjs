@@ -164,3 +164,48 @@ test('pids and ids by name', async (t) => {
   t.deepEqual(await pm2.Client.executeRemote('ping', {}), { msg: 'pong' })
   t.is(await message(pm2.Client.executeRemote('nope', {})), 'method "nope" does not exist')
 })
+
+test('numeric text is an id only as it is shown', async (t) => {
+  const { pm2 } = await makeHome(t)
+  await pm2.start(fixture('idle.js'), { name: 'a' })
+  for (const text of ['', ' ', ' 0', '0 ', '+0', '-0', '00', '0x0']) {
+    t.is(await message(pm2.stop(text)), `${text} : id unknown`)
+    t.is(await message(pm2.delete(text)), `${text} : id unknown`)
+    t.is(await message(pm2.restart(text)), 'God db process id unknown')
+    t.deepEqual(await pm2.describe(text), [])
+  }
+  t.like((await pm2.list())[0].pm2_env, { status: 'online', restart_time: 0 })
+})
+
+test('a dash is a JSON list of apps on the standard input', async (t) => {
+  const { pm2, script } = await makeHome(t)
+  const [, other] = await pm2.start([
+    { script: fixture('idle.js'), name: 'a' },
+    { script: fixture('idle.js'), name: 'b' }
+  ])
+  t.is(other.pm2_env.name, 'b')
+  const input = JSON.stringify([{ name: 'a', script: 'x.js' }, { name: 'nope', script: 'x.js' }])
+  const run = async (method) => {
+    const text = `pm2.${method}('-', (error, found) => {
+      console.log(error?.message ?? JSON.stringify(found.map(({ pm_id, pm2_env, monit }) => [pm_id, pm2_env.status, pm2_env.name])))
+      pm2.disconnect()
+    })`
+    return (await script(text, { input })).stdout.trim()
+  }
+  t.is(await run('restart'), '[[0,"online","a"]]')
+  t.is(await run('stop'), '[[0,"stopped","a"]]')
+  t.is(await run('delete'), '[[0,"stopped","a"]]')
+  t.deepEqual(names(await pm2.list()), ['b'])
+  const { stdout } = await script(`pm2.stop('-', (error) => { console.log(error.name); pm2.disconnect() })`, { input: 'no JSON' })
+  t.is(stdout, 'SyntaxError\n')
+})
+
+test('a request beyond all bounds is an error of its own', async (t) => {
+  const { pm2 } = await makeHome(t)
+  await pm2.connect()
+  const waiting = pm2.start({ script: fixture('idle.js'), name: 'a' })
+  const data = 'x'.repeat(65 * 1024 * 1024)
+  await t.throwsAsync(pm2.sendDataToProcessId({ id: 0, topic: 't', data }), { code: 'PM2_REQUEST_TOO_LARGE' })
+  t.deepEqual(names(await waiting), ['a'])
+  t.false((await pm2.connect()).new_pm2_instance)
+})

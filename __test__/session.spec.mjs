@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module'
+import path from 'node:path'
 import test from 'ava'
 import { fakeNative } from './helpers/fake-native.mjs'
 
@@ -124,4 +125,44 @@ test('remote methods that never answer do not hang', async (t) => {
   const { pm2, calls } = make(t, never)
   await pm2.Client.executeRemote('notifyKillPM2', {})
   t.is(count(calls, 'notifyKillPM2'), 1)
+})
+
+test('connect reports what reading its options throws', async (t) => {
+  const { pm2 } = make(t)
+  const options = {
+    get daemon_mode() {
+      throw new Error('mine')
+    }
+  }
+  await t.throwsAsync(pm2.connect(options), { message: 'mine' })
+  t.is((await new Promise((resolve) => pm2.connect(options, resolve))).message, 'mine')
+})
+
+test('a relative home is one folder, whatever the working directory is', async (t) => {
+  const { native, calls } = fakeNative()
+  const pm2 = new API({ pm2_home: 'some/home', cwd: '/' }, native)
+  const meta = await pm2.connect()
+  t.is(meta.pm2_home, 'some/home')
+  t.is(pm2.pm2_home, 'some/home')
+  const folder = path.resolve('some/home')
+  t.is(calls[0][1].home, folder)
+  t.is(pm2.Client.pm2_home, folder)
+  t.is(pm2.Client.pub_socket_file, path.join(folder, 'pub.sock'))
+})
+
+test('a reply that is no JSON ends the connection', async (t) => {
+  const { pm2, connections } = make(t)
+  await pm2.connect()
+  connections[0].call = async () => '{'
+  await t.throwsAsync(pm2.list(), { code: 'PM2_CONNECTION_LOST' })
+  t.deepEqual(await pm2.list(), [])
+  t.is(connections.length, 2)
+})
+
+test('errors of the daemon are its text, or message and code', async (t) => {
+  let error = 'no such thing'
+  const { pm2 } = make(t, () => ({ error }))
+  await t.throwsAsync(pm2.list(), { message: 'no such thing' })
+  error = { message: 'too large', code: 'PM2_REQUEST_TOO_LARGE' }
+  await t.throwsAsync(pm2.list(), error)
 })

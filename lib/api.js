@@ -4,18 +4,16 @@
 // Behaviour of PM2 7.0.4, specification `api.md`. What each method answers is described in
 // `index.d.ts`.
 
-const os = require('node:os')
 const path = require('node:path')
-const { StartError, fromRefusal } = require('./errors')
-const { homeFolder, paths } = require('./home')
-const { bindMethods } = require('./methods')
-const { Session } = require('./session')
-const { settle, split, withErrorOfTwo, withNothing, withValue } = require('./settle')
+const { bindMethods, settle, split, withErrorOfTwo, withNothing, withValue } = require('./calls')
 
 // Loaded when first needed: `require` of this module is part of every script's start.
 const later = {
   get Client() {
     return require('./client').Client
+  },
+  get Session() {
+    return require('./session').Session
   },
   get config() {
     return require('./config')
@@ -29,7 +27,10 @@ const later = {
 }
 
 class API {
-  #session
+  #native
+  /** The home as absolute path, whatever the script changes its working directory to. */
+  #folder
+  #connected = null
   #client = null
 
   /** @param native what connects; only tests give another one */
@@ -37,17 +38,24 @@ class API {
     if (options.independent && options.pm2_home) {
       throw new Error('You cannot set a pm2_home and independent instance in same time')
     }
-    const home = options.independent ? path.join(os.tmpdir(), randomName()) : options.pm2_home
+    const home = options.independent ? temporaryFolder() : options.pm2_home
     this.cwd = options.cwd ? path.resolve(options.cwd) : process.cwd()
     this.daemon_mode = options.daemon_mode ?? !options.independent
     this.pm2_home = homeFolder(home)
-    this.#session = new Session(native, { home: this.pm2_home, cwd: this.cwd })
+    this.#folder = path.resolve(this.pm2_home)
+    this.#native = native
     bindMethods(this, API.prototype)
   }
 
   get Client() {
-    this.#client ??= new later.Client(this.#session, this.pm2_home)
+    this.#client ??= new later.Client(this.#session, this.#folder)
     return this.#client
+  }
+
+  get #session() {
+    const target = { home: this.#folder, shownHome: this.pm2_home, cwd: this.cwd }
+    this.#connected ??= new later.Session(this.#native, target)
+    return this.#connected
   }
 
   /** Answers a call that needs the daemon: `work(link, ...params)`. */
@@ -65,9 +73,12 @@ class API {
 
   connect(...args) {
     const { params, callback } = split(args)
-    const [first] = params
-    const noDaemon = first !== null && typeof first === 'object' ? first.daemon_mode === false : first === true
-    return settle(this.#session.open(noDaemon || this.daemon_mode === false), callback)
+    return settle(this.#connect(params[0]), callback)
+  }
+
+  async #connect(given) {
+    const noDaemon = given !== null && typeof given === 'object' ? given.daemon_mode === false : given === true
+    return this.#session.open(noDaemon || this.daemon_mode === false)
   }
 
   disconnect(...args) {
@@ -108,7 +119,7 @@ class API {
 
   async #destroy() {
     await this.#killDaemon()
-    const folder = path.resolve(this.pm2_home)
+    const folder = this.#folder
     if (folder.includes('.pm2')) throw new Error('Destroy is not a allowed method on .pm2')
     const { access, rm } = require('node:fs/promises')
     // Never remove what is not visibly a home.
@@ -163,7 +174,7 @@ class API {
 
   describe(...args) {
     return this.#answer(args, async (link, given) => {
-      return (await link.run('describe', { target: checkTarget(given) })).result
+      return (await link.run('describe', { target: checkOne(given) })).result
     })
   }
 
@@ -172,7 +183,7 @@ class API {
   }
 
   reset(...args) {
-    return this.#answer(args, (link, target) => later.processes.reset(link, checkTarget(target)))
+    return this.#answer(args, (link, target) => later.processes.reset(link, checkOne(target)))
   }
 
   // ---- the list on disk
@@ -203,8 +214,8 @@ class API {
 
   flush(...args) {
     return this.#answer(args, (link, target) => {
-      if (target !== undefined && target !== null) checkTarget(target)
-      return later.processes.flush(link, target, paths(this.pm2_home).log)
+      if (target !== undefined && target !== null) checkOne(target)
+      return later.processes.flush(link, target, require('./home').paths(this.#folder).log)
     })
   }
 
@@ -226,25 +237,21 @@ class API {
     })
   }
 
-  msgProcess(...args) {
-    return this.#answer(args, (link, command) => link.call('msgProcess', checkObject(command, 'command')))
-  }
-
   sendLineToStdin(...args) {
     return this.#answer(args, (link, id, line, separator = '\n') => {
-      return link.call('sendLineToStdin', { pm_id: checkTarget(id), line: `${line}${separator}` })
+      return link.call('sendLineToStdin', { pm_id: checkOne(id), line: `${line}${separator}` })
     })
   }
 
   sendSignalToProcessName(...args) {
     return this.#answer(args, (link, signal, name) => {
-      return link.call('sendSignalToProcessName', { signal, process_name: String(checkTarget(name)) })
+      return link.call('sendSignalToProcessName', { signal, process_name: String(checkOne(name)) })
     })
   }
 
   sendSignalToProcessId(...args) {
     return this.#answer(args, (link, signal, id) => {
-      return link.call('sendSignalToProcessId', { signal, process_id: checkTarget(id) })
+      return link.call('sendSignalToProcessId', { signal, process_id: checkOne(id) })
     })
   }
 
@@ -261,14 +268,14 @@ class API {
   getPID(...args) {
     return this.#answer(args, async (link, name) => {
       // As in PM2, 0 asks for all, like no name at all.
-      return (await link.run('pid', name ? { name: String(checkTarget(name)) } : {})).result
+      return (await link.run('pid', name ? { name: String(checkOne(name)) } : {})).result
     })
   }
 
   getProcessIdByName(...args) {
     return this.#answer(args, async (link, name) => {
       const context = later.requests.context(process.cwd())
-      return (await link.run('idByName', { name: String(checkTarget(name)), context })).result
+      return (await link.run('idByName', { name: String(checkOne(name)), context })).result
     })
   }
 
@@ -280,12 +287,15 @@ class API {
 /** Runs a verb in which single apps may fail while the others go on. */
 async function many(link, verb, request) {
   const { errors, result } = await link.run(verb, request)
-  if (errors?.length > 0) throw new StartError(errors.map(fromRefusal), result)
+  if (errors?.length > 0) {
+    const { StartError, fromRefusal } = require('./errors')
+    throw new StartError(errors.map(fromRefusal), result)
+  }
   return result
 }
 
-function checkTarget(target) {
-  return later.requests.checkTarget(target)
+function checkOne(target) {
+  return later.requests.checkOne(target)
 }
 
 function checkObject(value, what) {
@@ -295,9 +305,19 @@ function checkObject(value, what) {
   return value
 }
 
-/** 16 hexadecimal digits, as PM2 names the home of an independent instance. */
-function randomName() {
-  return require('node:crypto').randomBytes(8).toString('hex')
+/** The home exactly as given, absolute or relative: PM2 does not expand `~`. Specification `wire.md` §1. */
+function homeFolder(explicit) {
+  const { HOME, OVER_HOME, PM2_HOME } = process.env
+  const given = explicit || OVER_HOME || PM2_HOME
+  if (given) return given
+  const user = HOME || require('node:os').homedir()
+  return user ? path.join(user, '.pm2') : '/etc/.pm2'
+}
+
+/** A folder of 16 hexadecimal digits, as PM2 names the home of an independent instance. */
+function temporaryFolder() {
+  const name = require('node:crypto').randomBytes(8).toString('hex')
+  return path.join(require('node:os').tmpdir(), name)
 }
 
 module.exports = { API }

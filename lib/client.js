@@ -3,10 +3,9 @@
 // `pm2.Client`: the remote methods one by one, for tools that bypass the API.
 // Behaviour of PM2 7.0.4, specification `api.md` §7.
 
+const { bindMethods, settle, split, withNothing } = require('./calls')
 const { paths } = require('./home')
 const { byNameOrScript, list } = require('./processes')
-const { bindMethods } = require('./methods')
-const { settle, split, withNothing } = require('./settle')
 
 /** Remote methods that never answer; the daemon acts on them all the same. */
 const UNANSWERED = new Set(['killMe', 'notifyKillPM2'])

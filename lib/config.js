@@ -57,8 +57,8 @@ function evaluate(text, filename) {
     return script.runInNewContext(Object.create(null), { timeout: EVALUATION_LIMIT_MS })
   } catch (error) {
     // What is thrown inside belongs to the other context and is no `Error` of this one.
-    if (error instanceof Error) throw error
-    throw Object.assign(new Error(String(error?.message ?? error)), { name: String(error?.name ?? 'Error') })
+    if (error instanceof Error || typeof error?.message !== 'string') throw error
+    throw Object.assign(new Error(error.message), { name: String(error.name ?? 'Error') })
   }
 }
 
@@ -77,7 +77,7 @@ async function readModule(file) {
     const value = require(absolute)
     if (!isModuleNamespaceObject(value)) return value
   } catch (error) {
-    if (error.code !== 'ERR_REQUIRE_ESM') throw error
+    if (error?.code !== 'ERR_REQUIRE_ESM') throw error
   }
   // A `.config.js` inside a package of `"type": "module"`, which newer versions of Node do require, but only once.
   return importFresh(absolute)
@@ -101,26 +101,35 @@ async function importFresh(file) {
  * @throws {TypeError} when an app is not an object
  */
 function appsOf(value, environment) {
-  const isObject = value !== null && typeof value === 'object'
-  if (!isObject) throw new TypeError(`an app must be described by an object, not by ${describe(value)}`)
+  if (!Array.isArray(value)) checkApp(value)
   if (value.static !== undefined) throw new Error('"static" file servers are not supported yet')
   const found = value.apps ?? value.pm2 ?? value
   const apps = Array.isArray(found) ? found : (found.apps ?? found)
   const list = Array.isArray(apps) ? apps : [apps]
-  for (const app of list) {
-    if (app === null || typeof app !== 'object' || Array.isArray(app)) {
-      throw new TypeError(`an app must be described by an object, not by ${describe(app)}`)
-    }
-  }
+  list.forEach(checkApp)
   const deployed = typeof environment === 'string' ? value.deploy?.[environment]?.env : undefined
   if (!deployed) return list
   const key = `env_${environment}`
   return list.map((app) => ({ ...app, [key]: { ...deployed, ...app[key] } }))
 }
 
+function checkApp(app) {
+  // `Module`: what `import * as config` gives.
+  if (['Object', 'Module'].includes(kindOf(app))) return
+  throw new TypeError(`an app must be described by an object, not by ${describe(app)}`)
+}
+
+/** What a value is, for people. */
 function describe(value) {
   if (value === null) return 'null'
-  return Array.isArray(value) ? 'an array' : typeof value
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value !== 'object') return typeof value
+  return kindOf(value) === 'Object' ? 'an object' : `an object of the class ${kindOf(value)}`
+}
+
+/** `Object`, `Date`, `Map`, `Null`, … also for what was made in another context. */
+function kindOf(value) {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1)
 }
 
 module.exports = { appsOf, describe, isConfigFile, loadApps }

@@ -24,6 +24,26 @@ function fromRefusal(refusal) {
 }
 
 /**
+ * Whatever was thrown, as an `Error`: itself when it is one, of this realm or another.
+ *
+ * Nothing at all is PM2's `Unidentified error`.
+ */
+function asError(reason) {
+  if (reason instanceof Error || require('node:util/types').isNativeError(reason)) return reason
+  if (reason === undefined || reason === null) return new Error('Unidentified error')
+  return new Error(typeof reason === 'object' && typeof reason.message === 'string' ? reason.message : textOf(reason))
+}
+
+function textOf(reason) {
+  try {
+    return String(reason)
+  } catch {
+    // An object without a usable `toString`.
+    return 'Unidentified error'
+  }
+}
+
+/**
  * Several apps of one call failed, others may have started.
  *
  * Callbacks get PM2's shape, an array of `Error`; a promise is rejected with this, whose `errors` is
@@ -37,4 +57,4 @@ class StartError extends AggregateError {
   }
 }
 
-module.exports = { CONNECTION_LOST, StartError, connectionLost, fromRefusal }
+module.exports = { CONNECTION_LOST, StartError, asError, connectionLost, fromRefusal }

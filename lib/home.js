@@ -4,18 +4,9 @@
 // and the daemon's log that `flush` empties. The native side resolves the same names for everything
 // else (Behaviour of PM2 7.0.4, specification `wire.md` §1).
 
-const os = require('node:os')
 const path = require('node:path')
 
-/** Absolute or relative folder, exactly as given: PM2 neither resolves it nor expands `~`. */
-function homeFolder(explicit, env = process.env) {
-  if (explicit) return explicit
-  if (env.OVER_HOME) return env.OVER_HOME
-  if (env.PM2_HOME) return env.PM2_HOME
-  const user = env.HOME || os.homedir()
-  return user ? path.join(user, '.pm2') : '/etc/.pm2'
-}
-
+/** The files of a home; `folder` is absolute. */
 function paths(folder, env = process.env) {
   return {
     rpc: env.PM2_DAEMON_RPC_PORT || path.join(folder, 'rpc.sock'),
@@ -33,4 +24,4 @@ function endpoint(text) {
     : { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port) }
 }
 
-module.exports = { endpoint, homeFolder, paths }
+module.exports = { endpoint, paths }

@@ -12,6 +12,7 @@ class Link {
   opening = null
   #connect
   #onEnd
+  #shownHome
   #connection = null
   #info = null
   #ended = false
@@ -19,10 +20,12 @@ class Link {
   /**
    * @param connect `(attached) => Promise<connection or refusal>`
    * @param onEnd called once, when nothing can be asked over this link any more
+   * @param shownHome the home as the caller wrote it
    */
-  constructor(connect, onEnd) {
+  constructor(connect, onEnd, shownHome) {
     this.#connect = connect
     this.#onEnd = onEnd
+    this.#shownHome = shownHome
   }
 
   /** Connects, at most once. @returns the object that `pm2.connect` answers */
@@ -39,13 +42,13 @@ class Link {
       const answer = await this.#connect(attached)
       if (typeof answer.call !== 'function') throw fromRefusal(answer)
       this.#connection = answer
-      const { newInstance, home, rpcSocket, pubSocket } = answer.info()
+      const { newInstance, rpcSocket, pubSocket } = answer.info()
       this.#info = {
         daemon_mode: undefined,
         new_pm2_instance: newInstance,
         rpc_socket_file: rpcSocket,
         pub_socket_file: pubSocket,
-        pm2_home: home
+        pm2_home: this.#shownHome
       }
       // This pending promise is what keeps Node's loop alive while connected.
       const end = () => this.#end()
@@ -60,17 +63,29 @@ class Link {
   /** One remote method, with exactly as many arguments as it has parameters. */
   async call(method, ...args) {
     const connection = await this.#opened()
-    const reply = JSON.parse(await answerOf(connection.call(method, JSON.stringify(args))))
+    const reply = await this.#answer(connection.call(method, JSON.stringify(args)))
     if (reply.error !== undefined) throw fromRefusal(reply.error)
-    return reply.result
+    // No method has more than one result.
+    return reply.args?.[0]
   }
 
   /** One whole verb, which may be many remote calls, done natively. @returns `{result, errors?}` */
   async run(verb, request) {
     const connection = await this.#opened()
-    const reply = JSON.parse(await answerOf(connection.run(verb, JSON.stringify(request))))
+    const reply = await this.#answer(connection.run(verb, JSON.stringify(request)))
     if (reply.error !== undefined) throw fromRefusal(reply.error)
     return reply
+  }
+
+  /** The binding rejects only when the connection broke; everything else is data in the reply. */
+  async #answer(replying) {
+    try {
+      return JSON.parse(await replying)
+    } catch (cause) {
+      // Lost, or not JSON: then what is at the other end is no daemon.
+      this.close()
+      throw connectionLost(cause)
+    }
   }
 
   async #opened() {
@@ -89,13 +104,6 @@ class Link {
     this.#ended = true
     this.#onEnd(this)
   }
-}
-
-/** The binding rejects only when the connection broke; everything else is data in the reply. */
-function answerOf(promise) {
-  return promise.catch((cause) => {
-    throw connectionLost(cause)
-  })
 }
 
 module.exports = { Link }

@@ -17,13 +17,19 @@ function byNameOrScript(processes, name) {
   return processes.filter(({ pm2_env: env }) => env.name === name || env.pm_exec_path === script)
 }
 
-function isNumeric(target) {
-  return typeof target === 'number' || /^\d+$/.test(target)
+/** Whether it can be an id: `'00'` and `' 0'` cannot, least of all that of the process 0. */
+function isId(target) {
+  return /^(0|[1-9]\d*)$/.test(String(target))
 }
 
-/** Number or numeric text: the `pm_id`. Other text: the name, or `all`. */
+/** Whether PM2 takes it for an id. */
+function isNumeric(target) {
+  return !Number.isNaN(Number(target))
+}
+
+/** A number as it is shown: the `pm_id`. Other text: the name, or `all`. */
 function forMaintenance(processes, target) {
-  if (isNumeric(target)) return processes.filter(({ pm_id: id }) => id === Number(target))
+  if (isId(target)) return processes.filter(({ pm_id: id }) => id === Number(target))
   return processes.filter(({ name }) => name === target)
 }
 
@@ -88,7 +94,9 @@ async function scale(link, name, count) {
 async function monitorState(link, state, target) {
   if (state !== 'monitor' && state !== 'unmonitor') throw new TypeError('the state must be "monitor" or "unmonitor"')
   if (target === undefined || target === null || target === '') throw new Error('argument missing')
-  if (isNumeric(target)) return link.call(state, Number(target))
+  require('./requests').checkOne(target)
+  if (isId(target)) return link.call(state, Number(target))
+  if (isNumeric(target)) throw new Error('Unknown pm_id')
   const processes = await list(link)
   const chosen = target === 'all' ? processes : processes.filter(({ name }) => name === target)
   for (const { pm_id: id } of chosen) await link.call(state, id)

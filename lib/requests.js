@@ -5,6 +5,8 @@
 
 const { appsOf, describe, isConfigFile, loadApps } = require('./config')
 
+/** The target that stands for a JSON list of apps on the standard input. */
+const STANDARD_INPUT = '-'
 const TARGET = 'must be a process id, a name, a namespace, "all" or the text of a regular expression'
 
 /**
@@ -40,8 +42,10 @@ async function startRequest(cwd, first, second) {
 /** `restart`, `reload`: processes, or app objects and configuration files as in `start`. */
 async function againRequest(cwd, target, second) {
   const options = isOptions(second) ? second : {}
-  if (isApps(target) || (typeof target === 'string' && isConfigFile(target))) {
-    return { apps: await apps(target, cwd, options), options, context: context(cwd, true) }
+  if (holdsApps(target)) {
+    // A list on the standard input is one of names: nothing is started that is not there.
+    const kind = target === STANDARD_INPUT ? { names_only: true } : {}
+    return { apps: await apps(target, cwd, options), ...kind, options, context: context(cwd, true) }
   }
   checkTarget(target)
   // A target may be the path of a script, seen from where the caller is now.
@@ -51,14 +55,25 @@ async function againRequest(cwd, target, second) {
 /** `stop`, `delete`: processes, or the names in app objects and configuration files. */
 async function endRequest(target) {
   const cwd = process.cwd()
-  if (isApps(target) || (typeof target === 'string' && isConfigFile(target))) {
-    return { apps: await apps(target, undefined, {}), context: context(cwd, true) }
-  }
+  if (holdsApps(target)) return { apps: await apps(target, undefined, {}), context: context(cwd, true) }
   return { target: checkTarget(target), context: context(cwd) }
 }
 
 async function apps(from, cwd, options) {
+  if (from === STANDARD_INPUT) return appsOf(JSON.parse(await readStandardInput()), options.env)
   return typeof from === 'string' ? loadApps(from, cwd, options.env) : appsOf(from, options.env)
+}
+
+/** The whole text; ends when the writer closes it. */
+async function readStandardInput() {
+  const chunks = []
+  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk))
+  return Buffer.concat(chunks).toString()
+}
+
+/** Whether apps are to be taken out of it: objects, a file, or `-`. */
+function holdsApps(target) {
+  return typeof target === 'string' ? target === STANDARD_INPUT || isConfigFile(target) : isApps(target)
 }
 
 /** App objects, as opposed to a list of targets. */
@@ -81,4 +96,10 @@ function checkTarget(target) {
   return target
 }
 
-module.exports = { againRequest, checkTarget, context, endRequest, startRequest }
+/** For methods that are about one process or name. @throws {TypeError} as `checkTarget`, and for a list */
+function checkOne(target) {
+  if (Array.isArray(target)) throw new TypeError(`the process ${TARGET}, not ${describe(target)}`)
+  return checkTarget(target)
+}
+
+module.exports = { againRequest, checkOne, checkTarget, context, endRequest, startRequest }

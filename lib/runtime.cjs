@@ -1,23 +1,71 @@
 'use strict';
 // Preloaded into every managed Node app (unless `pmx` is false), before the app's own code.
-// It leaves no trace: neither in process.execArgv, which child processes inherit, nor in require.cache.
+// It leaves no trace: neither in process.execArgv, which child processes inherit, nor in the
+// environment, nor in require.cache. Every line here costs every app memory and start-up time.
 
-const { execArgv } = process;
+const { execArgv, env } = process;
 const at = execArgv.findIndex((word, i) => word === '--require' && execArgv[i + 1] === __filename);
 if (at >= 0) execArgv.splice(at, 2);
 delete require.cache[__filename];
 
-if (process.send && require('worker_threads').isMainThread) {
-  process.send({ node_version: process.versions.node });
+const channel = Number(env.PM2_RS_CHANNEL_FD);
+delete env.PM2_RS_CHANNEL_FD;
+
+// Worker threads load this file too; there `process.chdir` is a function that only throws.
+if (!process.chdir.disabled && (channel || process.send)) {
+  const hello = { node_version: process.versions.node };
+  if (process.send) {
+    // A cluster worker: Node has opened the channel before this file was loaded.
+    process.send(hello);
+  } else {
+    require('fs').writeSync(channel, `${JSON.stringify(hello)}\n`);
+    openOnFirstUse(channel);
+  }
 
   // As under PM2, an unhandled rejection is reported and the app goes on;
   // `unhandled_rejections: "strict"` keeps Node's own rule.
-  if (process.env.unhandled_rejections !== 'strict') {
+  if (env.unhandled_rejections !== 'strict') {
     process.on('unhandledRejection', (reason) => {
       console.error(reason);
       if (process.connected) process.send({ type: 'process:exception', data: describe(reason) });
     });
   }
+}
+
+// An open channel costs 0.7 MB, and most apps never use theirs. Whoever looks at one of its four
+// properties, or waits for a message, gets it opened by the very function that Node itself calls at
+// start-up when NODE_CHANNEL_FD is set; what the daemon sent meanwhile lies in the socket.
+function openOnFirstUse(fd) {
+  const names = ['send', 'connected', 'disconnect', 'channel'];
+  const open = () => {
+    process.removeListener('newListener', onNewListener);
+    for (const name of names) delete process[name];
+    require('child_process')._forkChild(fd, 'json');
+  };
+  const onNewListener = (event, listener) => {
+    if (event !== 'message' && event !== 'disconnect') return;
+    const before = new Set(process.rawListeners('newListener'));
+    open();
+    // Node counts such listeners to keep the app alive; it came too late to hear of this one.
+    for (const late of process.rawListeners('newListener')) {
+      if (!before.has(late)) late.call(process, event, listener);
+    }
+  };
+  for (const name of names) {
+    Object.defineProperty(process, name, {
+      configurable: true,
+      enumerable: true,
+      get() {
+        open();
+        return process[name];
+      },
+      set(value) {
+        open();
+        process[name] = value;
+      },
+    });
+  }
+  process.on('newListener', onNewListener);
 }
 
 function describe(reason) {

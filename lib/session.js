@@ -19,7 +19,7 @@ class Session {
 
   /**
    * @param native what connects; `lib/native.js` when not given
-   * @param target `{home: string, cwd: string}`
+   * @param target `{home, shownHome, cwd}`: the home as absolute path and as the caller wrote it
    */
   constructor(native, target) {
     this.#native = native
@@ -39,13 +39,15 @@ class Session {
   #current() {
     this.#link ??= new Link(
       async (attached) => {
-        const answer = await this.#door().connect({ ...this.#target, env: { ...process.env }, attached })
+        const { home, cwd } = this.#target
+        const answer = await this.#door().connect({ home, cwd, env: { ...process.env }, attached })
         this.#wasOpen ||= typeof answer.call === 'function'
         return answer
       },
       (link) => {
         if (this.#link === link) this.#link = null
-      }
+      },
+      this.#target.shownHome
     )
     return this.#link
   }

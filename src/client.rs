@@ -1,17 +1,17 @@
 //! Connections, as JavaScript sees them.
 
 use std::collections::HashMap;
-use std::mem;
 
 use napi::Either;
 use napi_derive::napi;
 use pm2_core::client::verbs::{self, Session};
-use pm2_core::client::{self, ConnectRequest, LaunchOptions, Reply};
+use pm2_core::client::{self, CallError, ConnectRequest, LaunchOptions};
 use pm2_core::home::Home;
 use pm2_core::protocol::repair_surrogates;
 use serde_json::Value;
 
 use crate::error::{Refusal, lost};
+use crate::lifelines;
 
 /// Which daemon, and what to launch when there is none.
 #[napi(object)]
@@ -80,11 +80,14 @@ pub async fn ping(options: PingOptions) -> napi::Result<bool> {
 impl Connection {
     /// Calls a remote method; `args` is the JSON text of an array with exactly its parameters.
     ///
-    /// The reply is the JSON text of `{result?}` or `{error: {message, stack?}}`.
+    /// The reply is the JSON text of `{args: [result?]}` or `{error, stack?}`, as the daemon sent it. An error is
+    /// its message, or `{message, code}` for a request that was not sent.
     #[napi]
     pub async fn call(&self, method: String, args: String) -> napi::Result<String> {
-        let reply = self.session.connection.call(&method, &args).await;
-        Ok(reply_text(reply.map_err(|error| lost(&error))?))
+        match self.session.connection.call_text(&method, &args).await {
+            Err(error @ CallError::RequestTooLarge { .. }) => Ok(not_sent(&error)),
+            reply => reply.map_err(|error| lost(&error)),
+        }
     }
 
     /// Runs a verb with a request, JSON text of an object.
@@ -92,8 +95,11 @@ impl Connection {
     /// The reply is the JSON text of `{result}`, `{error: {message, code?, stack?}}` or `{errors, result}`.
     #[napi]
     pub async fn run(&self, verb: String, request: String) -> napi::Result<String> {
-        let reply = verbs::run(&self.session, &verb, &request).await;
-        reply.map_err(|error| lost(&error))
+        let reply = verbs::run(&self.session, &verb, &request).await.map_err(|error| lost(&error))?;
+        if verb == "kill" {
+            lifelines::drop_of(&self.session.home);
+        }
+        Ok(reply)
     }
 
     /// Settles when the connection has ended; until then it keeps Node's loop alive.
@@ -137,8 +143,9 @@ async fn open(options: ConnectOptions) -> Result<Connection, Refusal> {
         attached: options.attached.unwrap_or(false),
     });
     let connected = client::connect(&ConnectRequest { home: home.clone(), launch }).await?;
-    // An attached daemon lives as long as this process, whatever becomes of the connection.
-    mem::forget(connected.lifeline);
+    if connected.launched {
+        lifelines::keep(&home, connected.lifeline);
+    }
     Ok(Connection {
         session: Session { connection: connected.connection, home },
         launched: connected.launched,
@@ -163,26 +170,7 @@ fn home_of(dir: Option<String>, env: &HashMap<String, String>) -> Result<Home, R
     })
 }
 
-/// The text of a reply. No method has more than one result, so it lies between the array's brackets.
-fn reply_text(reply: Reply) -> String {
-    match reply {
-        Reply::Success { args } => {
-            let args = args.get().trim().strip_prefix('[');
-            let result = args.and_then(|args| args.strip_suffix(']'));
-            let result = result.unwrap_or_default().trim();
-            match result.is_empty() {
-                true => "{}".to_owned(),
-                false => format!("{{\"result\":{result}}}"),
-            }
-        }
-        Reply::Error { message, stack } => {
-            let mut error = serde_json::Map::new();
-            error.insert("message".to_owned(), message.into());
-            if let Some(stack) = stack {
-                error.insert("stack".to_owned(), stack.into());
-            }
-            format!("{{\"error\":{}}}", Value::Object(error))
-        }
-        Reply::Methods(methods) => format!("{{\"result\":{}}}", methods.get()),
-    }
+/// The reply to a request that was not sent.
+fn not_sent(error: &CallError) -> String {
+    serde_json::json!({ "error": { "message": error.to_string(), "code": error.code() } }).to_string()
 }

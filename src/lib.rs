@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod error;
+mod lifelines;
 
 use napi::Env;
 use napi_derive::{module_init, napi};

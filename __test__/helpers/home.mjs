@@ -37,21 +37,27 @@ export async function makeHome(t) {
   })
   return { folder, env, create, pm2: create(), daemonPid: () => pidIn(path.join(folder, 'pm2.pid')), script }
 
-  /**
-   * Runs a script in a Node of its own, with `pm2` in scope.
-   *
-   * @returns `{code, signal, stdout, stderr, milliseconds}`; after 20 s the script is killed
-   */
-  function script(text, { args = [] } = {}) {
-    const whole = `const pm2 = require(${JSON.stringify(module)});\n${text}`
-    const start = performance.now()
-    return new Promise((resolve) => {
-      execFile(process.execPath, ['-e', whole, ...args], { env, timeout: 20_000 }, (error, stdout, stderr) => {
-        const { code = 0, signal = null } = error ?? {}
-        resolve({ code, signal, stdout, stderr, milliseconds: performance.now() - start })
-      })
-    })
+  /** Runs a script in a Node of its own, with `pm2` in scope. @returns as `runNode` */
+  function script(text, options) {
+    return runNode(`const pm2 = require(${JSON.stringify(module)});\n${text}`, { env, ...options })
   }
+}
+
+/**
+ * @param input what the script reads from its standard input; absent: nothing
+ * @returns `{code, signal, stdout, stderr, milliseconds}`; after 20 s the script is killed
+ */
+export function runNode(text, { args = [], env = process.env, input = '' } = {}) {
+  const start = performance.now()
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, ['-e', text, ...args], { env, timeout: 20_000 }, (error, stdout, stderr) => {
+      const { code = 0, signal = null } = error ?? {}
+      resolve({ code, signal, stdout, stderr, milliseconds: performance.now() - start })
+    })
+    // A script that ended without reading it.
+    child.stdin.on('error', () => {})
+    child.stdin.end(input)
+  })
 }
 
 async function pidIn(file) {

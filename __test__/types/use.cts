@@ -29,8 +29,28 @@ const started: Promise<pm2.Process[]> = pm2.start({ apps: [{ script: 'a.js' }] }
 void started
 // @ts-expect-error a script is a text
 pm2.start(1)
-// @ts-expect-error there are two modes
-pm2.start({ script: 'a.js', exec_mode: 'threads' })
+
+// Callbacks as scripts for PM2 annotate them.
+const declaredBefore = { script: 'app.js', exec_mode: 'cluster', instances: 4, max_memory_restart: '100M' }
+pm2.start(declaredBefore, (err: Error, proc) => {
+  if (err) throw err
+  void proc[0]?.pm2_env.name
+})
+const shared = (err: Error | null, proc: pm2.Process[]) => void [err, proc]
+pm2.start('app.js', shared)
+pm2.restart('all', shared)
+pm2.reload('all', shared)
+pm2.stop('all', shared)
+pm2.resurrect(shared)
+pm2.connect((err: Error) => void err)
+pm2.list((err: Error, found: pm2.ProcessDescription[]) => void [err, found])
+pm2.disconnect((err: Error | null) => void err)
+pm2.launchBus((err: Error, bus) => void [err, bus.sock])
+pm2.delete('all', (err: any) => void err)
+// @ts-expect-error the processes are no text
+pm2.describe('a', (err: Error, found: string) => void [err, found])
+// @ts-expect-error the daemon has no such method
+pm2.msgProcess
 
 pm2.restart('all', { updateEnv: true }, () => {})
 pm2.reload(0, () => {})

@@ -38,8 +38,8 @@ export async function startAll(pm2, apps) {
   await call(pm2, 'start', apps)
   const wanted = new Set(apps.map(({ name }) => name))
   const listed = (await call(pm2, 'list')).filter(({ name }) => wanted.has(name))
-  const n_online = listed.filter(({ pm2_env: { status } }) => status === 'online').length
-  if (n_online !== apps.length) throw new Error(`${n_online} of ${apps.length} apps are online`)
+  const nOnline = listed.filter(({ pm2_env: { status } }) => status === 'online').length
+  if (nOnline !== apps.length) throw new Error(`${nOnline} of ${apps.length} apps are online`)
   return listed
 }
 

@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { endHome, makeHome } from './home.mjs'
 
 const child = fileURLToPath(new URL('./child.mjs', import.meta.url))
-/** No measurement takes a tenth of that on an idle machine. */
-const LIMIT_MS = 180_000
+/** No measurement takes a fifth of that on an idle machine. */
+const LIMIT_MS = 120_000
 
 /**
  * @returns the measurement's numbers by row key
@@ -25,11 +25,15 @@ export async function runOnce(file, side) {
     const running = spawn(process.execPath, args, { env: cleanEnv(home), stdio: ['ignore', output, output] })
     closeSync(output)
     const end = await ended(running)
-    if (end !== 0) throw new Error(`${end}\n${readFileSync(printed, 'utf8').trim().slice(-2000)}`)
+    if (end !== 0) throw new Error(`${typeof end === 'number' ? `exit code ${end}` : end}\n${tail(printed)}`.trim())
     return JSON.parse(readFileSync(result, 'utf8'))
   } finally {
     endHome(folder)
   }
+}
+
+function tail(file) {
+  return readFileSync(file, 'utf8').trim().slice(-2000)
 }
 
 /** Settings of PM2 in the caller's environment must not leak into a measurement. */
@@ -38,13 +42,18 @@ function cleanEnv(home) {
   return { ...Object.fromEntries(kept), PM2_HOME: home }
 }
 
+/** 0, another exit code, or a text about what else ended it. */
 function ended(running) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => running.kill('SIGKILL'), LIMIT_MS)
+    let hung = false
+    const timer = setTimeout(() => {
+      hung = true
+      running.kill('SIGKILL')
+    }, LIMIT_MS)
     running.once('error', reject)
     running.once('exit', (code, signal) => {
       clearTimeout(timer)
-      resolve(code ?? `ended by ${signal}`)
+      resolve(hung ? `hung, ended after ${LIMIT_MS / 1000} s` : (code ?? `ended by ${signal}`))
     })
   })
 }

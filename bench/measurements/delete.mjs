@@ -11,8 +11,8 @@ export async function measure({ load }) {
   const pm2 = await connected(load)
   const apps = sleepers(300)
   const start = await timed(() => call(pm2, 'start', apps))
-  const n_listed = (await call(pm2, 'list')).length
-  if (n_listed !== apps.length) throw new Error(`only ${n_listed} apps are listed`)
+  const nListed = (await call(pm2, 'list')).length
+  if (nListed !== apps.length) throw new Error(`only ${nListed} apps are listed`)
   const gone = await timed(() => call(pm2, 'delete', 'all'))
   if ((await call(pm2, 'list')).length > 0) throw new Error('apps are left')
   return { start, delete: gone }

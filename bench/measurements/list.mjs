@@ -17,10 +17,10 @@ export async function measure({ load }) {
   return { few, many }
 }
 
-async function perCall(pm2, n_calls) {
+async function perCall(pm2, nCalls) {
   const times = []
   // The first calls warm both ends up and are not counted.
-  for (let index = -10; index < n_calls; index += 1) {
+  for (let index = -10; index < nCalls; index += 1) {
     const time = await timed(() => call(pm2, 'list'))
     if (index >= 0) times.push(time)
   }

@@ -14,7 +14,7 @@ export async function measure({ load }) {
   for (const app of sleepers(5, 'one')) single.push(await timed(() => call(pm2, 'start', app)))
   const apps = sleepers(50, 'many')
   const many = await timed(() => call(pm2, 'start', apps))
-  const n_online = (await call(pm2, 'list')).filter(({ pm2_env: { status } }) => status === 'online').length
-  if (n_online !== single.length + apps.length) throw new Error(`only ${n_online} apps are online`)
+  const nOnline = (await call(pm2, 'list')).filter(({ pm2_env: { status } }) => status === 'online').length
+  if (nOnline !== single.length + apps.length) throw new Error(`only ${nOnline} apps are online`)
   return { one: median(single), many }
 }

@@ -1,7 +1,7 @@
 //! Where everything lives: the home directory, its files, and the two sockets.
 //!
-//! Resolution reads the environment only through the function given to it, and touches the file
-//! system only in [`Home::create`].
+//! Resolution reads the environment only through the function given to it and the working directory only for
+//! a relative home, and touches the file system only in [`Home::create`].
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -103,7 +103,7 @@ impl std::fmt::Display for Endpoint {
 /// Behaviour of PM2 7.0.4, specification `wire.md` §1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home {
-    /// The directory itself, as written (not made absolute).
+    /// The directory itself, absolute: it stays the same home when this process changes its working directory.
     pub dir: PathBuf,
     /// Request socket: `rpc.sock`, or `PM2_DAEMON_RPC_PORT`.
     pub rpc: Endpoint,
@@ -134,7 +134,7 @@ pub struct Home {
 impl Home {
     /// Resolves the home from the environment: `OVER_HOME`, `PM2_HOME`, `$HOME/.pm2`, `/etc/.pm2`.
     ///
-    /// Values are taken as they are, neither made absolute nor `~`-expanded; empty ones count as absent.
+    /// `~` is not expanded; empty values count as absent. A relative directory is made absolute, as in [`Home::at`].
     ///
     /// # Errors
     /// [`HomeError::SocketUrl`] when a socket override cannot be understood.
@@ -150,10 +150,14 @@ impl Home {
 
     /// The home at `dir`, whatever `PM2_HOME` says; the path overrides of the environment still apply.
     ///
+    /// A relative `dir` is seen from the working directory of now.
+    ///
     /// # Errors
     /// [`HomeError::SocketUrl`] when a socket override cannot be understood.
     pub fn at(dir: impl Into<PathBuf>, get: &dyn Fn(&str) -> Option<String>) -> Result<Self, HomeError> {
         let dir = dir.into();
+        // Fails only for an empty path or when there is no working directory.
+        let dir = std::path::absolute(&dir).unwrap_or(dir);
         let path = |variable: &str, default: &str| {
             get(variable).filter(|value| !value.is_empty()).map_or_else(|| dir.join(default), PathBuf::from)
         };
@@ -305,10 +309,19 @@ mod tests {
         check(&[("PM2_HOME", "/p"), ("HOME", "/home/a")], "/p");
         check(&[("OVER_HOME", "/o"), ("PM2_HOME", "/p")], "/o");
         check(&[("PM2_HOME", ""), ("HOME", "/home/a")], "/home/a/.pm2");
-        check(&[("PM2_HOME", "~/x")], "~/x");
-        check(&[("PM2_HOME", "relative/x")], "relative/x");
         check(&[("HOME", "")], "/etc/.pm2");
         check(&[], "/etc/.pm2");
+    }
+
+    #[test]
+    fn is_absolute() {
+        let here = std::env::current_dir().unwrap();
+        for relative in ["relative/x", "./relative/x", "~/x"] {
+            let home = Home::from_env(&env(&[("PM2_HOME", relative)])).unwrap();
+            assert_eq!(home.dir, here.join(relative.trim_start_matches("./")));
+            assert_eq!(home.rpc, Endpoint::Unix(home.dir.join("rpc.sock")));
+            assert_eq!(Home::at(relative, &env(&[])).unwrap(), home);
+        }
     }
 
     #[test]

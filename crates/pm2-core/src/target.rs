@@ -173,15 +173,32 @@ fn parse_text(text: &str) -> Result<Target, TargetError> {
                 }
             }
         }
-        _ if is_numeric(text) => Target::NameOrId(text.trim().to_owned()),
+        _ if is_numeric(text) => Target::NameOrId(text.to_owned()),
         _ => Target::Name(text.to_owned()),
     })
 }
 
+/// Whether JavaScript's `isNaN` says no, which decides only about the text of the error: `" 0"` and `"0x0"` are
+/// numbers, but no ids.
 fn is_numeric(text: &str) -> bool {
-    let text = text.trim();
-    text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '-' | '+' | '.'))
-        && text.parse::<f64>().is_ok_and(f64::is_finite)
+    let text = text.trim_matches(|character: char| character.is_whitespace() || character == '\u{feff}');
+    let is_digits =
+        |digits: &str, radix| !digits.is_empty() && digits.chars().all(|digit| digit.is_digit(radix));
+    let lower = text.to_ascii_lowercase();
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = lower.strip_prefix(prefix) {
+            return is_digits(digits, radix);
+        }
+    }
+    match text.trim_start_matches(['+', '-']) {
+        "" => text.is_empty(),
+        "Infinity" => true,
+        // Rust also reads `nan` and `inf`.
+        number => {
+            number.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+                && text.parse::<f64>().is_ok()
+        }
+    }
 }
 
 /// The ids a target stands for, in list order, each once.
@@ -212,8 +229,8 @@ pub fn select(target: &Target, processes: &[ProcessSummary], cwd: &Path) -> Resu
                 found = ids(&|process| process.namespace == *text);
             }
             if found.is_empty() {
-                let id = text.parse::<i64>().ok();
-                found = ids(&|process| Some(process.pm_id) == id);
+                // `00` and `-0` name nothing, least of all the process 0.
+                found = ids(&|process| process.pm_id.to_string() == *text);
             }
             or(found, NotFound::Id(text.clone()))
         }
@@ -239,7 +256,7 @@ pub fn select(target: &Target, processes: &[ProcessSummary], cwd: &Path) -> Resu
 pub fn describe(value: &Value, processes: &[ProcessSummary]) -> Result<Vec<i64>, TargetError> {
     let (id, name) = match value {
         Value::Number(number) => (number.as_i64(), None),
-        Value::String(text) => (text.trim().parse().ok(), Some(text)),
+        Value::String(text) => (text.parse().ok().filter(|id: &i64| id.to_string() == *text), Some(text)),
         other => return parse(other).and(Err(TargetError::Type("an array"))),
     };
     let is_meant = |process: &&ProcessSummary| Some(process.pm_id) == id || Some(&process.name) == name;
@@ -311,6 +328,14 @@ mod tests {
         check(json!("/WEB/"), "process name not found");
         check(json!(99), "99 : id unknown");
         check(json!("1.5"), "1.5 : id unknown");
+        for text in
+            ["", " ", " 0", "0 ", "+0", "-0", "00", "0x0", "0B1", "5.", ".5", "1e0", "-Infinity", "\u{feff}0"]
+        {
+            check(json!(text), &format!("{text} : id unknown"));
+        }
+        for text in ["nan", "inf", "infinity", "--0", "+", ".", "0x", "-0x0", "0xg", "1_0", "0 0"] {
+            check(json!(text), "process or namespace not found");
+        }
         check(json!(["api", "nope"]), "process or namespace not found");
         check(json!(null), "a process is named by a number or a string, not by null");
         check(json!({}), "a process is named by a number or a string, not by an object");
@@ -330,7 +355,7 @@ mod tests {
         assert!(matches!(kind("ecosystem.js"), Target::Name(_)));
         assert!(matches!(kind("infinity"), Target::Name(_)));
         assert!(matches!(kind("/"), Target::Name(_)));
-        assert!(matches!(kind(""), Target::Name(_)));
+        assert!(matches!(kind(""), Target::NameOrId(_)));
     }
 
     #[test]
@@ -353,6 +378,9 @@ mod tests {
         check(json!("1"), &[1, 3]);
         check(json!("front"), &[]);
         check(json!("all"), &[]);
+        for text in ["00", " 0", "-0", "+0", ""] {
+            check(json!(text), &[]);
+        }
         assert!(describe(&json!(null), &[]).is_err());
         assert!(describe(&json!([1]), &[]).is_err());
     }

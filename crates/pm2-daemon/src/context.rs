@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::bus::Bus;
 use crate::cluster::ClusterPrimary;
@@ -23,7 +24,11 @@ pub(crate) struct Context {
     pub(crate) runtime_file: RuntimeFile,
     pub(crate) cluster: Mutex<ClusterPrimary>,
     /// The end of the daemon was announced: exits are not followed by restarts.
-    closing: AtomicBool,
+    announced: AtomicBool,
+    /// The end has begun: nothing is started any more.
+    ending: AtomicBool,
+    /// Set when whoever ends the daemon has lost patience.
+    hurry: watch::Sender<bool>,
     next_worker: AtomicU64,
 }
 
@@ -44,17 +49,43 @@ impl Context {
             settings,
             runtime_file,
             cluster: Mutex::default(),
-            closing: AtomicBool::new(false),
+            announced: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
+            hurry: watch::Sender::new(false),
             next_worker: AtomicU64::new(1),
         })
     }
 
-    pub(crate) fn announce_close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
+    pub(crate) fn announce_end(&self) {
+        self.announced.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Relaxed)
+    pub(crate) fn is_end_announced(&self) -> bool {
+        self.announced.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_end(&self) {
+        self.announce_end();
+        self.ending.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// No app gets more time to end by itself.
+    pub(crate) fn hurry(&self) {
+        self.hurry.send_replace(true);
+    }
+
+    /// Completes when no app gets more time to end by itself.
+    pub(crate) fn hurried(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut hurry = self.hurry.subscribe();
+        async move {
+            if hurry.wait_for(|hurry| *hurry).await.is_err() {
+                std::future::pending().await
+            }
+        }
     }
 
     /// A number for `NODE_UNIQUE_ID`, never used twice.

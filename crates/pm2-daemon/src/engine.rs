@@ -38,7 +38,7 @@ impl Engine {
 
     /// Asks for the end; only the first reason counts.
     pub(crate) fn end(&self, ending: Ending) {
-        self.supervisor.context.announce_close();
+        self.supervisor.context.begin_end();
         if let Some(sender) = self.ending.lock().take() {
             // The receiver is gone only when the end has begun.
             let _ = sender.send(ending);

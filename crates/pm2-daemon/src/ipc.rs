@@ -8,6 +8,7 @@ mod message;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -23,6 +24,8 @@ const MAX_LINE: usize = 64 * 1024 * 1024;
 const MAX_INCOMING: usize = 64;
 /// Lines that may wait for an app that does not read.
 const MAX_OUTGOING: usize = 4096;
+/// Bytes that may wait; a single longer line may pass.
+const MAX_OUTGOING_BYTES: usize = 16 * 1024 * 1024;
 
 /// One line for the app, with at most one descriptor.
 struct Outgoing {
@@ -34,6 +37,7 @@ struct Outgoing {
 #[derive(Clone)]
 pub(crate) struct ChannelSender {
     queue: mpsc::Sender<Outgoing>,
+    queued_bytes: Arc<AtomicUsize>,
 }
 
 /// Why a message could not be handed to the channel.
@@ -41,7 +45,7 @@ pub(crate) struct ChannelSender {
 pub(crate) enum SendError {
     #[error("the IPC channel is closed")]
     Closed,
-    #[error("the app does not read its messages, {MAX_OUTGOING} are waiting")]
+    #[error("the app does not read its messages, too many are waiting")]
     Full,
 }
 
@@ -51,12 +55,21 @@ impl ChannelSender {
     /// # Errors
     /// When the app's end is closed or the app does not read.
     pub(crate) fn send(&self, json: &str, descriptor: Option<OwnedFd>) -> Result<(), SendError> {
-        let mut line = Vec::with_capacity(json.len() + 1);
+        let length = json.len() + 1;
+        let queued = self.queued_bytes.load(Ordering::Relaxed);
+        if queued > 0 && queued + length > MAX_OUTGOING_BYTES {
+            return Err(SendError::Full);
+        }
+        let mut line = Vec::with_capacity(length);
         line.extend_from_slice(json.as_bytes());
         line.push(b'\n');
-        self.queue.try_send(Outgoing { line, descriptor }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => SendError::Full,
-            mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+        self.queued_bytes.fetch_add(length, Ordering::Relaxed);
+        self.queue.try_send(Outgoing { line, descriptor }).map_err(|error| {
+            self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
+            match error {
+                mpsc::error::TrySendError::Full(_) => SendError::Full,
+                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+            }
         })
     }
 }
@@ -72,48 +85,73 @@ pub(crate) fn open(
     let stream = Arc::new(UnixStream::from_std(socket)?);
     let (queue, outgoing) = mpsc::channel(MAX_OUTGOING);
     let (deliver, incoming) = mpsc::channel(MAX_INCOMING);
-    tokio::spawn(write(stream.clone(), outgoing));
+    let queued_bytes = Arc::new(AtomicUsize::new(0));
+    tokio::spawn(write(stream.clone(), outgoing, queued_bytes.clone()));
     tokio::spawn(read(stream, deliver));
-    Ok((ChannelSender { queue }, incoming))
+    Ok((ChannelSender { queue, queued_bytes }, incoming))
 }
 
 async fn read(stream: Arc<UnixStream>, deliver: mpsc::Sender<AppMessage>) {
-    let mut line = Vec::new();
-    // An over-long line is dropped up to its end, so that its neighbours survive.
-    let mut skipping = false;
+    let mut lines = Lines::default();
+    let mut complete = Vec::new();
     loop {
         if stream.readable().await.is_err() {
             return;
         }
-        let mut chunk = [0; 8192];
-        let count = match stream.try_read(&mut chunk) {
+        // The buffer lives on the stack and for no longer than this call, so that an idle channel
+        // costs nothing.
+        match lines.read(&stream, &mut complete) {
             Ok(0) => return,
-            Ok(count) => count,
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(_) => return,
-        };
-        let mut rest = &chunk[..count];
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            line.extend_from_slice(&rest[..end]);
-            rest = &rest[end + 1..];
-            let complete = std::mem::take(&mut line);
-            if !std::mem::take(&mut skipping)
-                && let Some(message) = message::parse(complete)
+        }
+        for line in complete.drain(..) {
+            if let Some(message) = message::parse(line)
                 && deliver.send(message).await.is_err()
             {
                 return;
             }
         }
-        if line.len() + rest.len() > MAX_LINE {
-            skipping = true;
-            line = Vec::new();
-        } else if !skipping {
-            line.extend_from_slice(rest);
-        }
     }
 }
 
-async fn write(stream: Arc<UnixStream>, mut outgoing: mpsc::Receiver<Outgoing>) {
+/// Puts lines together across reads.
+#[derive(Default)]
+struct Lines {
+    pending: Vec<u8>,
+    /// An over-long line is dropped up to its end, so that its neighbours survive.
+    skipping: bool,
+}
+
+impl Lines {
+    fn read(&mut self, stream: &UnixStream, complete: &mut Vec<Vec<u8>>) -> io::Result<usize> {
+        let mut chunk = [0; 8192];
+        let count = stream.try_read(&mut chunk)?;
+        let mut rest = &chunk[..count];
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            self.pending.extend_from_slice(&rest[..end]);
+            rest = &rest[end + 1..];
+            let line = std::mem::take(&mut self.pending);
+            if !std::mem::take(&mut self.skipping) {
+                complete.push(line);
+            }
+        }
+        if self.pending.len() + rest.len() > MAX_LINE {
+            self.skipping = true;
+            self.pending = Vec::new();
+        } else if !self.skipping {
+            self.pending.extend_from_slice(rest);
+        }
+        Ok(count)
+    }
+}
+
+async fn write(
+    stream: Arc<UnixStream>,
+    mut outgoing: mpsc::Receiver<Outgoing>,
+    queued_bytes: Arc<AtomicUsize>,
+) {
     while let Some(Outgoing { line, mut descriptor }) = outgoing.recv().await {
         let mut rest = line.as_slice();
         while !rest.is_empty() {
@@ -136,6 +174,7 @@ async fn write(stream: Arc<UnixStream>, mut outgoing: mpsc::Receiver<Outgoing>) 
                 Err(_) => return,
             }
         }
+        queued_bytes.fetch_sub(line.len(), Ordering::Relaxed);
     }
 }
 
@@ -187,5 +226,14 @@ mod tests {
             line
         });
         assert_eq!(line.await.unwrap(), "{\"b\":2}\n");
+    }
+
+    #[tokio::test]
+    async fn large_messages_to_an_app_that_does_not_read_are_refused() {
+        let (sender, _receiver, app) = pair();
+        let text = format!("\"{}\"", "x".repeat(10 * 1024 * 1024));
+        assert_eq!(sender.send(&text, None), Ok(()));
+        assert_eq!(sender.send(&text, None), Err(SendError::Full));
+        drop(app);
     }
 }

@@ -7,6 +7,7 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use serde_json::json;
 
 use crate::run::{DaemonError, Outcome};
+use crate::sys::close_from;
 
 /// Name of the variable that holds the number of the descriptor to report on.
 const VARIABLE: &str = "PM2_RS_READY_FD";
@@ -15,18 +16,25 @@ const VARIABLE: &str = "PM2_RS_READY_FD";
 pub struct Ready(Option<File>);
 
 impl Ready {
-    /// Takes the descriptor that the environment names, once. Without one nothing is reported.
+    /// Takes the descriptor that the environment names, once, and closes all others but the standard
+    /// three. Without one nothing is reported.
     ///
     /// # Safety
-    /// To be called once, before anything else opens descriptors: the number is trusted.
+    /// To be called once, before anything else opens descriptors.
     pub unsafe fn from_environment() -> Ready {
         let number = std::env::var(VARIABLE).ok().and_then(|text| text.parse::<RawFd>().ok());
-        // SAFETY: the caller vouches that the descriptor was opened for us by our parent; an invalid
-        // one is noticed by fcntl before it is owned.
-        let file =
-            number.filter(|fd| *fd > 2 && unsafe { libc::fcntl(*fd, libc::F_SETFD, libc::FD_CLOEXEC) } == 0);
+        // Moved to 3, which is where it is anyway; an invalid number is noticed by dup2.
+        // SAFETY: plain integers; what 3 was is closed below otherwise.
+        let moved = number.filter(|fd| *fd > 2 && (*fd == 3 || unsafe { libc::dup2(*fd, 3) } == 3));
+        // SAFETY: fcntl only sets a flag; it fails for a descriptor that is not open.
+        let taken = moved.filter(|_| unsafe { libc::fcntl(3, libc::F_SETFD, libc::FD_CLOEXEC) } == 0);
+        // SAFETY: the caller vouches that nothing has opened a descriptor.
+        unsafe { close_from(if taken.is_some() { 4 } else { 3 }) };
+        if taken.is_none() {
+            occupy_lowest();
+        }
         // SAFETY: open, as fcntl just said, and nobody else in this process knows it.
-        Ready(file.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }.into()))
+        Ready(taken.map(|_| unsafe { OwnedFd::from_raw_fd(3) }.into()))
     }
 
     /// A daemon that reports to nobody.
@@ -64,6 +72,16 @@ impl Ready {
         if let Some(mut pipe) = self.0.take() {
             // The starter may have given up waiting.
             drop(writeln!(pipe, "{line}"));
+            drop(pipe);
+            occupy_lowest();
         }
+    }
+}
+
+/// Holds the lowest free number, 3, for ever: a new process gets its channel there, and no descriptor of
+/// ours, such as the one over which a failed start is reported, may be in the way.
+fn occupy_lowest() {
+    if let Ok(null) = File::open("/dev/null") {
+        std::mem::forget(null);
     }
 }

@@ -3,6 +3,7 @@
 mod banner;
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::bus::Bus;
 use crate::context::Context;
 use crate::engine::{Ending, Engine};
 use crate::host::InProcessHost;
-use crate::job::JobHandle;
+use crate::job::{JobHandle, View};
 use crate::journal::Journal;
 use crate::logs::LogWriter;
 use crate::ready::Ready;
@@ -28,6 +29,9 @@ use crate::sys::{Signal, raise_descriptor_limit, send_signal};
 
 /// How long a daemon that finds the lock taken waits for the other one to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Threads that start apps.
+const BLOCKING_THREADS: usize = 4;
 
 /// How long the daemon lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,8 +114,14 @@ impl DaemonError {
 /// # Errors
 /// Everything that keeps it from serving; nothing of the home is changed then but missing folders.
 pub fn run(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Outcome, DaemonError> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DaemonError::System)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Starts of apps wait for disks and for the new program; a few at a time fill the machine.
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(Duration::from_secs(1))
+        .thread_stack_size(512 * 1024)
+        .build()
+        .map_err(DaemonError::System)?;
     let outcome = runtime.block_on(serve(home, lifetime, ready));
     // Tasks of apps that outlived the end are not waited for.
     runtime.shutdown_background();
@@ -141,6 +151,7 @@ async fn serve(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Out
     let (engine, mut ended) = Engine::new(Supervisor::new(context));
 
     let mut signals = Signals::install().map_err(DaemonError::System)?;
+    let sockets = [SocketFile::of(&home.rpc), SocketFile::of(&home.bus)];
     let bus_service = tokio::spawn(server::serve(bus_listener, Service::Bus(engine.clone())));
     let rpc_service = tokio::spawn(server::serve(rpc_listener, Service::Rpc(engine.clone())));
     banner::write(home, &settings, &journal);
@@ -156,14 +167,21 @@ async fn serve(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Out
             }
         }
     };
-    end(home, &engine, ending, [rpc_service, bus_service]).await;
+    let ended = end(home, &engine, ending, [rpc_service, bus_service], &sockets);
+    hurrying(ended, &mut signals, &engine).await;
     Ok(Outcome::Served)
 }
 
 /// Ends the apps, then everything that tells of this daemon.
-async fn end(home: &Home, engine: &Arc<Engine>, ending: Ending, services: [tokio::task::JoinHandle<()>; 2]) {
+async fn end(
+    home: &Home,
+    engine: &Arc<Engine>,
+    ending: Ending,
+    services: [tokio::task::JoinHandle<()>; 2],
+    sockets: &[Option<SocketFile>],
+) {
     let context = &engine.supervisor.context;
-    context.announce_close();
+    context.begin_end();
     let message = match ending {
         Ending::Killed { .. } => "pm2 has been killed via CLI",
         Ending::Signal | Ending::OwnerGone => "pm2 has been killed by SIGNAL",
@@ -184,12 +202,13 @@ async fn end(home: &Home, engine: &Arc<Engine>, ending: Ending, services: [tokio
         // Aborted is what it shall be.
         drop(service.await);
     }
-    for endpoint in [&home.rpc, &home.bus] {
-        if let Endpoint::Unix(path) = endpoint {
-            remove(path);
-        }
+    for socket in sockets.iter().flatten() {
+        socket.remove();
     }
-    remove(&home.pid_file);
+    // Another daemon may serve a home that was removed and made anew under this one.
+    if read_pid(&home.pid_file) == i32::try_from(std::process::id()).ok() {
+        remove(&home.pid_file);
+    }
     if let Ending::Killed { notify: Some(pid) } = ending {
         // Whoever asked may have ended.
         drop(send_signal(pid, Signal::QUIT));
@@ -200,11 +219,44 @@ async fn end(home: &Home, engine: &Arc<Engine>, ending: Ending, services: [tokio
     });
 }
 
+/// Waits for the end; a second signal means that whoever ends the daemon has lost patience.
+async fn hurrying(ended: impl Future<Output = ()>, signals: &mut Signals, engine: &Engine) {
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            () = &mut ended => return,
+            signal = signals.next() => if let Received::End = signal {
+                engine.supervisor.context.hurry();
+            }
+        }
+    }
+}
+
+/// A socket's file as it was bound, so that only this one is removed.
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn of(endpoint: &Endpoint) -> Option<SocketFile> {
+        let Endpoint::Unix(path) = endpoint else { return None };
+        let meta = std::fs::symlink_metadata(path).ok()?;
+        Some(SocketFile { path: path.clone(), device: meta.dev(), inode: meta.ino() })
+    }
+
+    fn remove(&self) {
+        let same = |meta: std::fs::Metadata| (meta.dev(), meta.ino()) == (self.device, self.inode);
+        if std::fs::symlink_metadata(&self.path).is_ok_and(same) {
+            remove(&self.path);
+        }
+    }
+}
+
 fn write_dump(home: &Home, jobs: &[JobHandle]) -> Result<(), String> {
-    let entries: Vec<_> = jobs
-        .iter()
-        .filter_map(|job| job.peek(|view| view.pm2_env().as_object().and_then(dump::entry)))
-        .collect();
+    let entries: Vec<_> =
+        jobs.iter().filter_map(|job| job.peek(View::pm2_env)?.as_object().and_then(dump::entry)).collect();
     if entries.is_empty() {
         return Ok(());
     }

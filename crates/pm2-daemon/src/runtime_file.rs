@@ -14,7 +14,8 @@ const TEXT: &str = include_str!("../../../lib/runtime.cjs");
 /// Hands out the path of the file and puts it back when it has vanished.
 pub(crate) struct RuntimeFile {
     home: PathBuf,
-    /// A folder outside the home, for apps of users who may not look into it.
+    /// A folder outside the home, for apps of users who may not look into it. The lock also keeps two
+    /// starts from writing the file at once.
     public: Mutex<Option<PathBuf>>,
 }
 
@@ -28,9 +29,10 @@ impl RuntimeFile {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn path_for(&self, uid: Option<u32>) -> io::Result<PathBuf> {
+        let mut public = self.public.lock();
         let (folder, mode) = match uid {
             None => (self.home.clone(), 0o600),
-            Some(_) => (self.public_folder()?, 0o644),
+            Some(_) => (public_folder(&mut public)?, 0o644),
         };
         let path = folder.join(format!("runtime-{}.cjs", pm2_core::VERSION));
         if !std::fs::read(&path).is_ok_and(|text| text == TEXT.as_bytes()) {
@@ -38,18 +40,17 @@ impl RuntimeFile {
         }
         Ok(path)
     }
+}
 
-    fn public_folder(&self) -> io::Result<PathBuf> {
-        let mut public = self.public.lock();
-        if let Some(folder) = public.as_ref().filter(|folder| folder.is_dir()) {
-            return Ok(folder.clone());
-        }
-        let template = std::env::temp_dir().join("pm2-rs-runtime-XXXXXX");
-        let folder = nix::unistd::mkdtemp(&template)?;
-        set_mode(&folder, 0o755)?;
-        *public = Some(folder.clone());
-        Ok(folder)
+fn public_folder(public: &mut Option<PathBuf>) -> io::Result<PathBuf> {
+    if let Some(folder) = public.as_ref().filter(|folder| folder.is_dir()) {
+        return Ok(folder.clone());
     }
+    let template = std::env::temp_dir().join("pm2-rs-runtime-XXXXXX");
+    let folder = nix::unistd::mkdtemp(&template)?;
+    set_mode(&folder, 0o755)?;
+    *public = Some(folder.clone());
+    Ok(folder)
 }
 
 impl Drop for RuntimeFile {

@@ -1,14 +1,17 @@
 //! The two sockets: accepting, checking who is there, one task per connection.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use pm2_core::home::Endpoint;
-use pm2_core::protocol::{Decoder, Limits, decode_request, encode_reply};
+use pm2_core::protocol::{Decoder, Limits, decode_request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::engine::Engine;
@@ -16,7 +19,9 @@ use crate::methods;
 use crate::sys::peer_is_trusted;
 
 /// Requests of one connection that may be under way; further ones wait in the socket.
-const MAX_UNDER_WAY: usize = 1024;
+const MAX_UNDER_WAY: usize = 256;
+/// Bytes of replies that may wait for a client to read them before its next request is looked at.
+const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 /// Bytes read at a time.
 const CHUNK: usize = 16 * 1024;
 
@@ -106,18 +111,12 @@ async fn converse(service: Service, stream: impl AsyncRead + AsyncWrite + Unpin 
 /// Reads requests until the client leaves or breaks the protocol. Replies go out as they are ready,
 /// in any order; requests under way are carried out even if the client leaves.
 async fn answer_requests(engine: Arc<Engine>, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
-    let (mut input, mut output) = tokio::io::split(stream);
-    let (replies, mut outbox) = mpsc::unbounded_channel::<(Vec<u8>, tokio::sync::OwnedSemaphorePermit)>();
+    let (mut input, output) = tokio::io::split(stream);
+    let (replies, outbox) = mpsc::unbounded_channel();
+    let backlog = Arc::new(Backlog::default());
     // Aborted with this task when the client leaves.
     let mut writer = JoinSet::new();
-    writer.spawn(async move {
-        while let Some((frame, permit)) = outbox.recv().await {
-            if output.write_all(&frame).await.is_err() {
-                return;
-            }
-            drop(permit);
-        }
-    });
+    writer.spawn(write_replies(output, outbox, backlog.clone()));
     let under_way = Arc::new(Semaphore::new(MAX_UNDER_WAY));
     let mut decoder = Decoder::new(Limits::default());
     let mut chunk = vec![0; CHUNK];
@@ -136,14 +135,77 @@ async fn answer_requests(engine: Arc<Engine>, stream: impl AsyncRead + AsyncWrit
                     return;
                 }
             };
+            if backlog.wait_for_room().await.is_break() {
+                return;
+            }
             let Ok(permit) = under_way.clone().acquire_owned().await else { return };
-            let (engine, replies) = (engine.clone(), replies.clone());
-            tokio::spawn(async move {
-                if let Some(reply) = methods::answer(&engine, message.request).await {
+            let (engine, replies, backlog) = (engine.clone(), replies.clone(), backlog.clone());
+            let mut work = Box::pin(async move {
+                if let Some(frame) = methods::answer(&engine, message).await {
+                    backlog.add(frame.len());
                     // The client may have left; the work is done all the same.
-                    drop(replies.send((encode_reply(&message.id, &reply), permit)));
+                    drop(replies.send(frame));
                 }
+                drop(permit);
             });
+            // What needs no waiting, large lists above all, is answered here: before the next request
+            // is looked at, the size of its reply counts.
+            let done = std::future::poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx).is_ready())).await;
+            if !done {
+                tokio::spawn(work);
+            }
+        }
+    }
+}
+
+async fn write_replies(
+    mut output: impl AsyncWrite + Unpin,
+    mut outbox: mpsc::UnboundedReceiver<Vec<u8>>,
+    backlog: Arc<Backlog>,
+) {
+    while let Some(frame) = outbox.recv().await {
+        if output.write_all(&frame).await.is_err() {
+            break;
+        }
+        backlog.remove(frame.len());
+    }
+    backlog.abandon();
+}
+
+/// Bytes of replies that a client has not read yet.
+#[derive(Default)]
+struct Backlog {
+    bytes: AtomicUsize,
+    /// Nothing can be written any more.
+    abandoned: AtomicBool,
+    changed: Notify,
+}
+
+impl Backlog {
+    fn add(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Waits until little enough is waiting; breaks when nothing can be written any more.
+    async fn wait_for_room(&self) -> ControlFlow<()> {
+        loop {
+            if self.abandoned.load(Ordering::Relaxed) {
+                return ControlFlow::Break(());
+            }
+            if self.bytes.load(Ordering::Relaxed) <= MAX_WAITING_BYTES {
+                return ControlFlow::Continue(());
+            }
+            self.changed.notified().await;
         }
     }
 }

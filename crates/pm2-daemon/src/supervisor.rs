@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::epoch_ms;
 use crate::context::Context;
-use crate::job::{self, Command, JobHandle, Monit, Reply, Status, View};
+use crate::job::{self, AppSpec, Command, JobHandle, Reply, Status, View};
 use crate::metrics::Metrics;
 
 /// All jobs of this daemon.
@@ -43,19 +43,22 @@ impl Supervisor {
 
     /// JSON array of all processes with fresh metrics.
     pub(crate) fn list_json(&self) -> String {
-        let views: Vec<View> = self.jobs().iter().map(JobHandle::view).collect();
-        let measured: Vec<i32> =
-            views.iter().filter(|view| view.status == Status::Online).map(|view| view.pid).collect();
+        let jobs = self.jobs();
+        let running: Vec<Option<i32>> = jobs
+            .iter()
+            .map(|job| job.peek(|view| (view.status == Status::Online).then_some(view.pid)))
+            .collect();
+        let measured: Vec<i32> = running.iter().flatten().copied().collect();
         let mut monits = self.metrics.measure(&measured).into_iter();
-        join(views.iter().map(|view| {
-            let monit = if view.status == Status::Online { monits.next() } else { None };
-            view.proc_json(Some(&monit.unwrap_or_else(Monit::default)))
-        }))
+        array(jobs.iter().zip(running), |text, (job, running)| {
+            let monit = running.and_then(|_| monits.next()).unwrap_or_default();
+            job.peek(|view| view.push_proc_json(text, Some(&monit)));
+        })
     }
 
     /// JSON array of all processes without metrics.
     pub(crate) fn formatted_json(&self) -> String {
-        join(self.jobs().iter().map(|job| job.peek(|view| view.proc_json(None))))
+        array(self.jobs(), |text, job| job.peek(|view| view.push_proc_json(text, None)))
     }
 
     /// Creates the instances of an app and starts them; the answer is the JSON array of what was
@@ -66,9 +69,8 @@ impl Supervisor {
     /// listed as errored, except where log files could not be opened.
     pub(crate) async fn prepare(&self, app: Map<String, Value>) -> Reply {
         let instances = identity::instances(&app, self.context.settings.n_cpus)?;
-        identity::check(&app)?;
-        let handles: Vec<(JobHandle, bool)> =
-            (0..instances.count()).map(|_| self.create(app.clone(), &instances)).collect();
+        AppSpec::check(&app)?;
+        let handles = self.create(app, &instances)?;
         let waiting: Vec<_> =
             handles.iter().map(|(job, starts)| starts.then(|| job.ask(Command::Start))).collect();
         let mut failure = None;
@@ -84,16 +86,14 @@ impl Supervisor {
                     started.push(text);
                 }
                 Err(error) => {
-                    if job.peek(|view| view.forgotten) {
-                        self.forget(job.peek(|view| view.id));
-                    }
+                    self.forget_refused(job);
                     failure.get_or_insert(error);
                 }
             }
         }
         match failure {
             Some(error) => Err(error),
-            None => Ok(join(started.into_iter())),
+            None => Ok(array(started, |text, process| text.push_str(&process))),
         }
     }
 
@@ -103,9 +103,10 @@ impl Supervisor {
     /// As [`Supervisor::prepare`].
     pub(crate) async fn duplicate(&self, original: &JobHandle) -> Reply {
         let app = original.peek(|view| view.description.app());
-        let (job, _) = self.create(app, &identity::Instances::Numbered(1));
-        let started = job.ask(Command::Start).await?;
-        self.publish(&job, "start", true);
+        let created = self.create(app, &identity::Instances::Numbered(1))?;
+        let (job, _) = created.first().expect("one instance was asked for");
+        let started = job.ask(Command::Start).await.inspect_err(|_| self.forget_refused(job))?;
+        self.publish(job, "start", true);
         Ok(started)
     }
 
@@ -114,9 +115,10 @@ impl Supervisor {
     /// # Errors
     /// When somebody else deleted it first.
     pub(crate) async fn delete(&self, job: &JobHandle) -> Reply {
-        let last = job.ask(Command::Delete).await?;
+        let last = job.ask(Command::Delete).await;
+        // Also when its task is gone already: an entry without one could never be deleted.
         self.forget(job.peek(|view| view.id));
-        Ok(last)
+        last
     }
 
     /// Stops and removes everything, all at once.
@@ -142,54 +144,84 @@ impl Supervisor {
         }
     }
 
-    /// Makes an entry; the flag says whether it is to be started.
-    fn create(&self, mut app: Map<String, Value>, instances: &identity::Instances) -> (JobHandle, bool) {
+    /// Removes an entry whose very first start was refused.
+    fn forget_refused(&self, job: &JobHandle) {
+        if job.peek(|view| view.forgotten) {
+            self.forget(job.peek(|view| view.id));
+        }
+    }
+
+    /// Makes the entries of an app; the flags say whether each is to be started.
+    ///
+    /// # Errors
+    /// When the daemon ends: what would be made now would outlive it.
+    fn create(
+        &self,
+        app: Map<String, Value>,
+        instances: &identity::Instances,
+    ) -> Result<Vec<(JobHandle, bool)>, String> {
         let mut table = self.table.lock();
-        let id = table.next_id;
-        table.next_id += 1;
+        if self.context.is_ending() {
+            return Err(ENDING.to_owned());
+        }
+        let variable = identity::instance_variable(&app, self.context.settings.instance_variable.as_deref());
+        let increment = identity::increment_variable(&app);
+        let mut siblings = identity::Siblings::default();
+        let name = app.get("name").and_then(Value::as_str).unwrap_or_default();
+        for job in table.jobs.values().filter(|job| job.peek(|view| view.spec.name == name)) {
+            siblings.add(&job.peek(|view| view.description.app()), &variable, increment.as_deref());
+        }
         let restored_stopped = matches!(instances, identity::Instances::Restored)
             && app.get("status").and_then(Value::as_str) == Some("stopped");
-        let siblings: Vec<Map<String, Value>> = table
-            .jobs
-            .values()
-            .filter(|job| {
-                job.peek(|view| Some(view.spec.name.as_str()) == app.get("name").and_then(Value::as_str))
-            })
-            .map(|job| job.peek(|view| view.description.app()))
-            .collect();
-        let facts = identity::Facts {
-            id,
-            numbered: matches!(instances, identity::Instances::Numbered(_)),
-            keep_log_paths: restored_stopped,
-            instance_variable: self.context.settings.instance_variable.as_deref(),
-            siblings: &siblings,
-        };
-        identity::assign(&mut app, &facts);
-        let mut view = View::new(id, &app);
-        let starts = view.spec.autostart && !restored_stopped;
-        if restored_stopped {
-            view.restart_time = app.get("restart_time").and_then(Value::as_u64).unwrap_or(0);
-            view.pm_uptime = app.get("pm_uptime").and_then(Value::as_i64);
+
+        let mut made = Vec::new();
+        for _ in 0..instances.count() {
+            let id = table.next_id;
+            table.next_id += 1;
+            let facts = identity::Facts {
+                id,
+                numbered: matches!(instances, identity::Instances::Numbered(_)),
+                keep_log_paths: restored_stopped,
+                instance_variable: &variable,
+            };
+            let mut app = app.clone();
+            identity::assign(&mut app, &mut siblings, &facts);
+            let (view, starts) = first_view(id, &app, restored_stopped);
+            let job = job::start(self.context.clone(), view);
+            table.jobs.insert(id, job.clone());
+            made.push((job, starts));
         }
-        if !starts {
-            view.pm_uptime.get_or_insert_with(epoch_ms);
-            view.created_at.get_or_insert_with(epoch_ms);
-        }
-        let job = job::start(self.context.clone(), view);
-        table.jobs.insert(id, job.clone());
-        (job, starts)
+        Ok(made)
     }
 }
 
-/// JSON array of JSON texts.
-fn join(texts: impl Iterator<Item = String>) -> String {
-    let mut array = String::from("[");
-    for text in texts {
-        if array.len() > 1 {
-            array.push(',');
-        }
-        array.push_str(&text);
+/// Why nothing is started any more.
+pub(crate) const ENDING: &str = "PM2 is being killed, nothing is started any more";
+
+/// The state of an entry before its first start, and whether it is to be started.
+fn first_view(id: u32, app: &Map<String, Value>, restored_stopped: bool) -> (View, bool) {
+    let mut view = View::new(id, app);
+    let starts = view.spec.autostart && !restored_stopped;
+    if restored_stopped {
+        view.restart_time = app.get("restart_time").and_then(Value::as_u64).unwrap_or(0);
+        view.pm_uptime = app.get("pm_uptime").and_then(Value::as_i64);
     }
-    array.push(']');
-    array
+    if !starts {
+        view.pm_uptime.get_or_insert_with(epoch_ms);
+        view.created_at.get_or_insert_with(epoch_ms);
+    }
+    (view, starts)
+}
+
+/// JSON array whose elements a closure writes.
+fn array<Item>(items: impl IntoIterator<Item = Item>, mut push: impl FnMut(&mut String, Item)) -> String {
+    let mut text = String::from("[");
+    for item in items {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        push(&mut text, item);
+    }
+    text.push(']');
+    text
 }

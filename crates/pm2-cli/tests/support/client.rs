@@ -9,12 +9,34 @@ use std::time::Duration;
 use pm2_core::protocol::{
     Argument, Decoder, Event, Reply, decode_event, decode_reply, encode, encode_call, encode_methods_request,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{DEADLINE, eventually};
 
-trait Stream: Read + Write + Send {}
-impl<Any: Read + Write + Send> Stream for Any {}
+trait Stream: Read + Write + Send {
+    fn limit_reads(&self, limit: Duration);
+    fn second(&self) -> Box<dyn Write + Send>;
+}
+
+impl Stream for UnixStream {
+    fn limit_reads(&self, limit: Duration) {
+        self.set_read_timeout(Some(limit)).unwrap();
+    }
+
+    fn second(&self) -> Box<dyn Write + Send> {
+        Box::new(self.try_clone().unwrap())
+    }
+}
+
+impl Stream for TcpStream {
+    fn limit_reads(&self, limit: Duration) {
+        self.set_read_timeout(Some(limit)).unwrap();
+    }
+
+    fn second(&self) -> Box<dyn Write + Send> {
+        Box::new(self.try_clone().unwrap())
+    }
+}
 
 /// One connection to either socket.
 pub(crate) struct Client {
@@ -32,17 +54,16 @@ impl Client {
             connected => Some(connected),
         });
         let stream = stream.unwrap_or_else(|error| panic!("cannot connect to {}: {error}", path.display()));
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Client::over(stream)
     }
 
     pub(crate) fn tcp(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
         Client::over(stream)
     }
 
     fn over(stream: impl Stream + 'static) -> Client {
+        stream.limit_reads(DEADLINE);
         Client { stream: Box::new(stream), decoder: Decoder::default(), next: 0 }
     }
 
@@ -50,6 +71,11 @@ impl Client {
     /// When the daemon has closed the connection.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
+    }
+
+    /// The writing half, to write while this client reads.
+    pub(crate) fn writer(&self) -> Box<dyn Write + Send> {
+        self.stream.second()
     }
 
     /// Sends a call and does not wait; returns its id.
@@ -71,16 +97,34 @@ impl Client {
     /// When nothing comes in time.
     #[track_caller]
     pub(crate) fn arguments(&mut self) -> Option<Vec<Argument>> {
+        self.read().unwrap_or_else(|error| panic!("nothing to read: {error}"))
+    }
+
+    /// The next frame if it comes within `limit`, a time shorter than usual.
+    #[track_caller]
+    pub(crate) fn arguments_within(&mut self, limit: Duration) -> Option<Vec<Argument>> {
+        self.stream.limit_reads(limit);
+        let read = self.read();
+        self.stream.limit_reads(DEADLINE);
+        match read {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => None,
+            read => read.unwrap(),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Option<Vec<Argument>>> {
         let mut chunk = vec![0; 64 * 1024];
         loop {
             if let Some(arguments) = self.decoder.next().unwrap() {
-                return Some(arguments);
+                return Ok(Some(arguments));
             }
             match self.stream.read(&mut chunk) {
-                Ok(0) => return None,
+                Ok(0) => return Ok(None),
                 Ok(count) => self.decoder.feed(&chunk[..count]),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("nothing to read: {error}"),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+                // A read with a time limit is not restarted by the system.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -179,5 +223,19 @@ impl Client {
             Ok(Value::Array(started)) => started,
             other => panic!("prepare answered {other:?}"),
         }
+    }
+}
+
+/// Waits until the daemon knows a subscriber: until an event asked for (of app 0) arrives.
+#[track_caller]
+pub(crate) fn subscribe(client: &mut Client, bus: &mut Client) {
+    let ask = json!({"id": 0, "action_name": "subscribed", "manually": true});
+    let deadline = std::time::Instant::now() + DEADLINE;
+    loop {
+        client.call("notifyByProcessId", ask.clone()).unwrap();
+        if bus.arguments_within(Duration::from_millis(20)).is_some() {
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "the subscriber hears nothing");
     }
 }

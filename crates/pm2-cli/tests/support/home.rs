@@ -154,7 +154,7 @@ impl Drop for TestHome {
         }
         let mut children = std::mem::take(self.children.get_mut().unwrap_or_else(|error| error.into_inner()));
         if let Some(pid) = self.pid_from_file() {
-            drop(send(pid, Signal::SIGTERM));
+            let _ = send(pid, Signal::SIGTERM);
             let patience = std::time::Instant::now() + std::time::Duration::from_secs(5);
             while is_alive(pid) && std::time::Instant::now() < patience {
                 std::thread::sleep(std::time::Duration::from_millis(2));
@@ -168,7 +168,7 @@ impl Drop for TestHome {
                 return;
             }
             for pid in left.into_iter().filter(|pid| stat(*pid).is_some()) {
-                drop(send(pid, Signal::SIGKILL));
+                let _ = send(pid, Signal::SIGKILL);
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }

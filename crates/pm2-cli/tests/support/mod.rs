@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits for a fixed time: conditions are polled up to a deadline that a loaded machine keeps.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
 mod app;
 mod client;
@@ -11,7 +11,7 @@ mod proc;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use client::Client;
+pub(crate) use client::{Client, subscribe};
 pub(crate) use home::{EXECUTABLE, Started, TestHome};
 pub(crate) use proc::{
     Stat, descriptors, environment, is_alive, memory, processes_of, send, stat, wait_for_end,

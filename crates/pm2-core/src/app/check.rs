@@ -48,6 +48,9 @@ pub fn check_object(
 ) -> Result<CheckedApp, AppError> {
     let mut app = validate(entry, Spelling::Object)?;
     apply_start_options(&mut app, options);
+    // PM2 looks for the mode before it translates `execMode`.
+    let is_cluster = entry.contains_key("exec_mode") && is_cluster(&app);
+    decide_merged_logs(&mut app, is_cluster);
     check(app, Form::Object, options, ctx)
 }
 
@@ -68,6 +71,8 @@ pub fn check_script(script: &str, options: &Map, ctx: &CallerContext) -> Result<
         let ignored = watch_extension::files_without(extensions, &folder);
         app.insert("ignore_watch".to_owned(), ignored.into());
     }
+    let is_cluster = is_cluster(&app);
+    decide_merged_logs(&mut app, is_cluster);
     check(app, Form::Script, &StartOptions::default(), ctx)
 }
 
@@ -85,7 +90,6 @@ fn check(
     if ctx.variable("ASZ_MODE").is_some_and(|on| !on.is_empty()) && !app.contains_key("time") {
         app.insert("log_date_format".to_owned(), "YYYY-MM-DDTHH:mm:ss".into());
     }
-    decide_merged_logs(&mut app);
     let run_as = user::resolve(&app, ctx)?;
     if let Some(RunAs { uid, gid, .. }) = run_as {
         app.insert("uid".to_owned(), uid.into());
@@ -150,12 +154,11 @@ fn full_name(base_name: &str, app: &Map, options: &StartOptions) -> String {
 }
 
 /// One set of log files for all instances is the default of a plain process and of `instances: "max"`.
-fn decide_merged_logs(app: &mut Map) {
+fn decide_merged_logs(app: &mut Map, is_cluster: bool) {
     let is_merged = match app.get("merge_logs") {
         Some(Value::Bool(written)) => *written,
         _ => {
             let has_count = app.get("instances").and_then(Value::as_f64).is_some_and(|count| count != 0.0);
-            let is_cluster = text(app, "exec_mode") == Some("cluster_mode");
             !is_cluster && !has_count
         }
     };
@@ -164,6 +167,10 @@ fn decide_merged_logs(app: &mut Map) {
     } else {
         app.shift_remove("merge_logs");
     }
+}
+
+fn is_cluster(app: &Map) -> bool {
+    text(app, "exec_mode") == Some("cluster_mode")
 }
 
 fn chosen_env(app: &Map, options: &StartOptions) -> Map {
@@ -275,7 +282,10 @@ mod tests {
         check(json!({"instances": 1}), None);
         check(json!({"exec_mode": "fork"}), Some(true));
         check(json!({"exec_mode": "cluster"}), None);
+        check(json!({"exec_mode": "cluster_mode"}), None);
         check(json!({"exec_mode": "cluster", "instances": 0}), None);
+        check(json!({"execMode": "cluster"}), Some(true));
+        check(json!({"execMode": "cluster", "instances": 2}), None);
         check(json!({"exec_mode": "cluster", "mergeLogs": true}), Some(true));
         check(json!({"merge_logs": false}), None);
         check(json!({"mergeLogs": false}), None);

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -18,6 +19,8 @@ use crate::protocol::{self, Argument, Decoder, FrameError, Limits, Reply};
 
 /// Longest reply accepted: a list of thousands of apps with their environments fits many times.
 const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
+/// Longest request sent: the most that a daemon of this project takes as one argument.
+const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Calls waiting for the writer before a caller has to wait, too.
@@ -49,9 +52,16 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Calls {
     next: u64,
-    pending: HashMap<u64, oneshot::Sender<Reply>>,
+    pending: HashMap<u64, Waiting>,
     /// Why the connection ended; nothing is accepted afterwards.
     lost: Option<String>,
+}
+
+/// Somebody who waits for a reply, and in which form.
+#[derive(Debug)]
+enum Waiting {
+    Decoded(oneshot::Sender<Reply>),
+    Text(oneshot::Sender<String>),
 }
 
 impl Connection {
@@ -93,9 +103,20 @@ impl Connection {
     /// the call; the daemon still carries it out.
     ///
     /// # Errors
-    /// [`CallError::ConnectionLost`] when the connection is or gets closed first.
+    /// [`CallError::ConnectionLost`] when the connection is or gets closed first,
+    /// [`CallError::RequestTooLarge`] when nothing was sent.
     pub async fn call(&self, method: &str, args_json: &str) -> Result<Reply, CallError> {
-        self.ask(|id| protocol::encode_call(id, method, args_json)).await
+        self.ask(Waiting::Decoded, |id| protocol::encode_call(id, method, args_json)).await
+    }
+
+    /// Like [`Connection::call`], and gives the JSON text of the reply as it came, `{"args":[…]}` or `{"error":…}`.
+    ///
+    /// For callers that parse it anyway: it is neither checked nor free of lone surrogate escapes.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub async fn call_text(&self, method: &str, args_json: &str) -> Result<String, CallError> {
+        self.ask(Waiting::Text, |id| protocol::encode_call(id, method, args_json)).await
     }
 
     /// Asks which methods the daemon has; the answer is [`Reply::Methods`].
@@ -103,13 +124,13 @@ impl Connection {
     /// # Errors
     /// [`CallError::ConnectionLost`] when the connection is or gets closed first.
     pub async fn methods(&self) -> Result<Reply, CallError> {
-        self.ask(protocol::encode_methods_request).await
+        self.ask(Waiting::Decoded, protocol::encode_methods_request).await
     }
 
     /// Sends a call whose reply nobody waits for, because the daemon gives none or it does not matter.
     ///
     /// # Errors
-    /// [`CallError::ConnectionLost`] when the connection is closed.
+    /// [`CallError::ConnectionLost`] when the connection is closed, [`CallError::RequestTooLarge`].
     pub async fn send(&self, method: &str, args_json: &str) -> Result<(), CallError> {
         let number = self.inner.shared.begin(None)?;
         self.submit(protocol::encode_call(&id_of(number), method, args_json)).await
@@ -132,15 +153,23 @@ impl Connection {
         self.inner.shut_down("closed by this client");
     }
 
-    async fn ask(&self, encode: impl FnOnce(&Argument) -> Vec<u8>) -> Result<Reply, CallError> {
+    async fn ask<T>(
+        &self,
+        waiting: impl FnOnce(oneshot::Sender<T>) -> Waiting,
+        encode: impl FnOnce(&Argument) -> Vec<u8>,
+    ) -> Result<T, CallError> {
         let (settle, reply) = oneshot::channel();
-        let number = self.inner.shared.begin(Some(settle))?;
+        let number = self.inner.shared.begin(Some(waiting(settle)))?;
         let _forget = ForgetOnDrop { shared: &self.inner.shared, number };
         self.submit(encode(&id_of(number))).await?;
         reply.await.map_err(|_| self.inner.shared.lost_error())
     }
 
     async fn submit(&self, frame: Vec<u8>) -> Result<(), CallError> {
+        let (bytes, limit) = (frame.len(), MAX_REQUEST_BYTES);
+        if bytes > limit {
+            return Err(CallError::RequestTooLarge { bytes, limit });
+        }
         let sent = self.inner.requests.send(frame).await;
         sent.map_err(|_| self.inner.shared.lost_error())
     }
@@ -162,15 +191,15 @@ impl Drop for Inner {
 
 impl Shared {
     /// Numbers a new call and remembers who waits for it.
-    fn begin(&self, settle: Option<oneshot::Sender<Reply>>) -> Result<u64, CallError> {
+    fn begin(&self, waiting: Option<Waiting>) -> Result<u64, CallError> {
         let mut calls = self.lock();
         if let Some(reason) = calls.lost.clone() {
             return Err(CallError::ConnectionLost { reason });
         }
         let number = calls.next;
         calls.next += 1;
-        if let Some(settle) = settle {
-            calls.pending.insert(number, settle);
+        if let Some(waiting) = waiting {
+            calls.pending.insert(number, waiting);
         }
         Ok(number)
     }
@@ -180,7 +209,7 @@ impl Shared {
         let pending = {
             let mut calls = self.lock();
             calls.lost.get_or_insert_with(|| reason.to_owned());
-            std::mem::take(&mut calls.pending)
+            mem::take(&mut calls.pending)
         };
         self.closed.send_replace(true);
         drop(pending);
@@ -193,13 +222,25 @@ impl Shared {
     }
 
     /// Hands a reply to its caller; one that nobody waits for is dropped.
-    fn settle(&self, id: &Argument, reply: Reply) {
-        let Some(number) = own_number(id) else { return };
-        let settle = self.lock().pending.remove(&number);
-        if let Some(settle) = settle {
-            // The caller may have gone away.
-            let _ = settle.send(reply);
+    ///
+    /// # Errors
+    /// The message is no reply. The text of one that its caller reads is not looked at.
+    fn settle(&self, message: Vec<Argument>) -> Result<(), FrameError> {
+        let number = message.get(1).and_then(own_number);
+        let waiting = number.and_then(|number| self.lock().pending.remove(&number));
+        // Whoever waited may have gone away.
+        match waiting {
+            Some(Waiting::Text(settle)) => {
+                let _ = settle.send(reply_text(message)?);
+            }
+            Some(Waiting::Decoded(settle)) => {
+                let _ = settle.send(protocol::decode_reply(message)?.1);
+            }
+            None => {
+                protocol::decode_reply(message)?;
+            }
         }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Calls> {
@@ -217,6 +258,19 @@ struct ForgetOnDrop<'a> {
 impl Drop for ForgetOnDrop<'_> {
     fn drop(&mut self) {
         self.shared.lock().pending.remove(&self.number);
+    }
+}
+
+/// The JSON text of a reply, moved out of its message.
+fn reply_text(mut message: Vec<Argument>) -> Result<String, FrameError> {
+    match message.as_mut_slice() {
+        [Argument::Json(text), _] => Ok(mem::take(text)),
+        // Not UTF-8 throughout, or no reply at all; then this says so.
+        _ => match protocol::decode_reply(message)?.1 {
+            Reply::Success { args } => Ok(format!("{{\"args\":{args}}}")),
+            Reply::Error { message, .. } => Ok(serde_json::json!({ "error": message }).to_string()),
+            Reply::Methods(methods) => Ok(format!("{{\"methods\":{methods}}}")),
+        },
     }
 }
 
@@ -255,8 +309,7 @@ async fn read_replies(mut socket: impl AsyncRead + Unpin, shared: Arc<Shared>) {
 /// Settles the calls whose replies are complete.
 fn settle_all(decoder: &mut Decoder, input: &mut &[u8], shared: &Shared) -> Result<(), FrameError> {
     while let Some(message) = decoder.decode(input)? {
-        let (id, reply) = protocol::decode_reply(message)?;
-        shared.settle(&id, reply);
+        shared.settle(message)?;
     }
     Ok(())
 }
@@ -390,6 +443,46 @@ mod tests {
         assert!(client.is_closed());
         assert!(soon(client.call("ping", "[{}]")).await.is_err());
         assert!(soon(client.send("ping", "[{}]")).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn text_comes_as_it_was_sent() {
+        let (client, mut server) = pair();
+        let mut check = async |payload: Argument, expected: Option<&str>| {
+            let client = client.clone();
+            let call = tokio::spawn(async move { client.call_text("list", "[{}]").await });
+            let (id, _) = soon(server.request()).await;
+            let frame = protocol::encode(&[payload, id]).unwrap();
+            server.stream.write_all(&frame).await.unwrap();
+            assert_eq!(soon(call).await.unwrap().ok().as_deref(), expected);
+        };
+        let json = |text: &str| Argument::Json(text.to_owned());
+        for text in ["{ \"args\": [1, \"\\ud800\"] }", "{\"error\":\"no\",\"stack\":\"at\"}", "{"] {
+            check(json(text), Some(text)).await;
+        }
+        let half = Argument::Blob(b"j:{\"args\":[\"\xff\"]}".to_vec());
+        check(half, Some("{\"args\":[\"\u{fffd}\"]}")).await;
+        check(Argument::Text("{}".to_owned()), None).await;
+        assert!(client.is_closed(), "that was no reply");
+    }
+
+    #[tokio::test]
+    async fn too_large_a_request_is_not_sent() {
+        let (client, mut server) = pair();
+        let large = "x".repeat(MAX_REQUEST_BYTES);
+        for error in [
+            client.call("m", &large).await.unwrap_err(),
+            client.call_text("m", &large).await.unwrap_err(),
+            client.send("m", &large).await.unwrap_err(),
+        ] {
+            assert_eq!(error.code(), "PM2_REQUEST_TOO_LARGE");
+        }
+        assert!(client.inner.shared.lock().pending.is_empty());
+        let call = tokio::spawn(async move { client.call("small", "[{}]").await });
+        let (id, method) = soon(server.request()).await;
+        assert_eq!(method, "small");
+        server.answer(&id, "[]").await;
+        assert_eq!(args_of(soon(call).await.unwrap()), "[]");
     }
 
     #[tokio::test]

@@ -17,6 +17,14 @@ pub enum CallError {
         /// Why it ended, for people.
         reason: String,
     },
+    /// The call was not sent, because a daemon would end the connection for it, and with it all other calls.
+    #[error("the request has {bytes} bytes, at most {limit} are sent")]
+    RequestTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
 }
 
 impl CallError {
@@ -24,6 +32,7 @@ impl CallError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::ConnectionLost { .. } => "PM2_CONNECTION_LOST",
+            Self::RequestTooLarge { .. } => "PM2_REQUEST_TOO_LARGE",
         }
     }
 }

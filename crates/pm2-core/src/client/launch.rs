@@ -37,7 +37,7 @@ pub struct LaunchRequest<'a> {
     pub executable: &'a Path,
     /// The home it serves; must exist, see [`Home::create`].
     pub home: &'a Home,
-    /// The directory the daemon works in for its life.
+    /// The directory the daemon works in for its life; the home when it is none.
     pub cwd: &'a Path,
     /// Its environment; `PM2_HOME` is replaced. Names and values the system cannot take are left out.
     pub env: &'a [(String, String)],
@@ -173,11 +173,13 @@ fn spawn(
         !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
     };
     let env = request.env.iter().filter(usable);
+    // The directory may be gone since the caller chose it, and the system's error would name the executable.
+    let cwd = if request.cwd.is_dir() { request.cwd } else { &request.home.dir };
     let mut command = Command::new(request.executable);
     command
         .arg("daemon")
         .args(request.attached.then_some("--attached"))
-        .current_dir(request.cwd)
+        .current_dir(cwd)
         .env_clear()
         .envs(env.map(|(name, value)| (name, value)))
         .env("PM2_HOME", &request.home.dir)
@@ -272,12 +274,24 @@ mod tests {
             attached: bool,
             limit: Duration,
         ) -> Result<Launched, LaunchError> {
+            self.launch_in(self.dir.path(), executable, attached, limit).await
+        }
+
+        async fn launch_in(
+            &self,
+            cwd: &Path,
+            executable: &str,
+            attached: bool,
+            limit: Duration,
+        ) -> Result<Launched, LaunchError> {
+            // The script that plays the daemon is found in the working directory.
+            std::fs::copy(self.dir.path().join("daemon"), self.home.dir.join("daemon")).unwrap();
             let env =
                 [("PATH", "/usr/bin:/bin"), ("PM2_HOME", "/wrong"), ("", "x"), ("a=b", "x"), ("nul", "\0")];
             let request = LaunchRequest {
                 executable: Path::new(executable),
                 home: &self.home,
-                cwd: self.dir.path(),
+                cwd,
                 env: &env.map(|(name, value)| (name.to_owned(), value.to_owned())),
                 attached,
             };
@@ -373,6 +387,15 @@ mod tests {
         stage.log_with("eof").await;
         let pid = log.trim().rsplit(' ').next().unwrap();
         wait_until_gone(pid).await;
+    }
+
+    #[tokio::test]
+    async fn works_in_the_home_when_there_is_no_directory() {
+        let stage = Stage::new(&format!("{ONLINE}\necho in $PWD"));
+        let gone = stage.dir.path().join("gone");
+        stage.launch_in(&gone, "/bin/sh", false, READY_LIMIT).await.unwrap();
+        let home = stage.home.dir.canonicalize().unwrap();
+        stage.log_with(&format!("in {}\n", home.display())).await;
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ mod surrogates;
 pub use argument::{Argument, ArgumentRef};
 pub use event::{Event, decode_event, encode_event};
 pub use frame::{Decoder, FrameError, Limits, MAX_ARGUMENTS, encode};
-pub use reply::{Reply, decode_reply, encode_reply, encode_success, success_args_unchecked};
+pub use reply::{Reply, decode_reply, encode_reply, encode_result, encode_success, success_args_unchecked};
 pub use request::{
     MAX_CALL_ARGUMENTS, MAX_NESTING, Request, RequestError, RequestMessage, decode_request, encode_call,
     encode_methods_request,

@@ -51,6 +51,12 @@ pub fn encode_success(id: &Argument, args_json: &str) -> Vec<u8> {
     encode_payload(id, &["j:{\"args\":", args_json, "}"])
 }
 
+/// A success reply with one result as one frame. `result_json` is the text of any JSON value and is not checked.
+#[must_use]
+pub fn encode_result(id: &Argument, result_json: &str) -> Vec<u8> {
+    encode_payload(id, &["j:{\"args\":[", result_json, "]}"])
+}
+
 fn encode_payload(id: &Argument, payload: &[&str]) -> Vec<u8> {
     let id = ArgumentRef::from(id).parts();
     let payload: Vec<_> = payload.iter().map(|part| part.as_bytes()).collect();

@@ -38,6 +38,15 @@ pub(crate) struct WorkerFrame<'a> {
     flags: Option<&'a RawValue>,
 }
 
+/// Who sent a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Worker {
+    /// Its `NODE_UNIQUE_ID`.
+    pub(crate) id: u64,
+    /// Whether it runs as another user than the daemon.
+    pub(crate) foreign: bool,
+}
+
 /// What a frame asks the daemon to do.
 #[derive(Debug)]
 pub(crate) enum Demand {
@@ -70,7 +79,7 @@ struct Listener {
 
 impl ClusterPrimary {
     /// Deals with one frame of a worker.
-    pub(crate) fn receive(&mut self, app: &str, worker: u64, text: &str) -> Demand {
+    pub(crate) fn receive(&mut self, app: &str, worker: Worker, text: &str) -> Demand {
         let Ok(frame) = serde_json::from_str::<WorkerFrame<'_>>(text) else { return Demand::Nothing };
         match frame.act.as_deref() {
             Some("online") => Demand::Online,
@@ -88,7 +97,7 @@ impl ClusterPrimary {
                 if let Some(key) = frame.key {
                     let at = (app.to_owned(), key);
                     let empty = self.listeners.get_mut(&at).is_some_and(|listener| {
-                        listener.members.remove(&worker);
+                        listener.members.remove(&worker.id);
                         listener.members.is_empty()
                     });
                     if empty {
@@ -115,7 +124,7 @@ impl ClusterPrimary {
         self.listeners.retain(|(name, _), listener| name != app || !listener.members.is_empty());
     }
 
-    fn query(&mut self, app: &str, worker: u64, frame: &WorkerFrame<'_>) -> Demand {
+    fn query(&mut self, app: &str, worker: Worker, frame: &WorkerFrame<'_>) -> Demand {
         let text = |value: Option<&RawValue>, absent: &str| {
             value.map_or(absent.to_owned(), |value| value.get().trim_matches('"').to_owned())
         };
@@ -138,6 +147,7 @@ impl ClusterPrimary {
                 address_type: &address_type,
                 backlog: number(frame.backlog).filter(|backlog| *backlog > 0).unwrap_or(511),
                 flags: number(frame.flags).unwrap_or(0),
+                foreign: worker.foreign,
                 names_descriptor: number(frame.fd).is_some_and(|fd| fd >= 0),
             };
             match socket::bind(&wanted) {
@@ -150,19 +160,16 @@ impl ClusterPrimary {
                     };
                     self.listeners.insert(at.clone(), listener);
                 }
-                Err(error) => {
-                    let errno = -error.raw_os_error().unwrap_or(libc::EINVAL);
-                    let key = serde_json::Value::from(key);
-                    let frame = format!(
-                        r#"{{"cmd":"NODE_CLUSTER","errno":{errno},"key":{key},"ack":{ack},"data":null,"seq":{seq}}}"#
-                    );
-                    return Demand::Answer { frame, descriptor: None };
-                }
+                Err(error) => return refused(&key, ack, seq, &error),
             }
         }
         let listener = self.listeners.get_mut(&at).expect("inserted above");
-        let Ok(descriptor) = listener.socket.try_clone() else { return Demand::Nothing };
-        listener.members.insert(worker);
+        let descriptor = match listener.socket.try_clone() {
+            Ok(descriptor) => descriptor,
+            // Out of descriptors: the app hears it as the error of its `listen`.
+            Err(error) => return refused(&key, ack, seq, &error),
+        };
+        listener.members.insert(worker.id);
         if listener.data.is_none() {
             listener.data = frame.data.map(RawValue::get).filter(|data| *data != "null").map(str::to_owned);
         }
@@ -182,6 +189,16 @@ impl ClusterPrimary {
     }
 }
 
+/// The answer to a `listen` that fails with the system's error.
+fn refused(key: &str, ack: u64, seq: u64, error: &std::io::Error) -> Demand {
+    let errno = -error.raw_os_error().unwrap_or(libc::EINVAL);
+    let key = serde_json::Value::from(key);
+    let frame = format!(
+        r#"{{"cmd":"NODE_CLUSTER","errno":{errno},"key":{key},"ack":{ack},"data":null,"seq":{seq}}}"#
+    );
+    Demand::Answer { frame, descriptor: None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,7 +207,7 @@ mod tests {
         let text = format!(
             r#"{{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"127.0.0.1","port":{port},"addressType":4,"backlog":0,"seq":1}}"#
         );
-        match primary.receive(app, worker, &text) {
+        match primary.receive(app, Worker { id: worker, foreign: false }, &text) {
             Demand::Answer { frame, descriptor } => (frame, descriptor.is_some()),
             other => panic!("{other:?}"),
         }
@@ -228,12 +245,20 @@ mod tests {
     #[test]
     fn other_frames() {
         let mut primary = ClusterPrimary::default();
-        assert!(matches!(primary.receive("a", 1, r#"{"act":"online","seq":0}"#), Demand::Online));
-        assert!(matches!(primary.receive("a", 1, r#"{"act":"unheard-of"}"#), Demand::Nothing));
-        assert!(matches!(primary.receive("a", 1, "[]"), Demand::Nothing));
-        let Demand::Answer { frame, .. } =
-            primary.receive("a", 1, r#"{"act":"exitedAfterDisconnect","seq":7}"#)
-        else {
+        assert!(matches!(
+            primary.receive("a", Worker { id: 1, foreign: false }, r#"{"act":"online","seq":0}"#),
+            Demand::Online
+        ));
+        assert!(matches!(
+            primary.receive("a", Worker { id: 1, foreign: false }, r#"{"act":"unheard-of"}"#),
+            Demand::Nothing
+        ));
+        assert!(matches!(primary.receive("a", Worker { id: 1, foreign: false }, "[]"), Demand::Nothing));
+        let Demand::Answer { frame, .. } = primary.receive(
+            "a",
+            Worker { id: 1, foreign: false },
+            r#"{"act":"exitedAfterDisconnect","seq":7}"#,
+        ) else {
             panic!("no answer");
         };
         assert!(frame.contains("\"ack\":7"), "{frame}");

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -15,6 +16,8 @@ pub(super) struct Wanted<'a> {
     pub(super) backlog: i32,
     /// libuv's bind flags: 1 = IPv6 only, 4 = reuse the address (UDP).
     pub(super) flags: i32,
+    /// The worker runs as another user, for whom the daemon must not touch files.
+    pub(super) foreign: bool,
     /// `listen({fd})`: a descriptor of the primary, which an app has no business with.
     pub(super) names_descriptor: bool,
 }
@@ -47,10 +50,13 @@ pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<OwnedFd> {
 
 fn bind_path(wanted: &Wanted<'_>) -> io::Result<Socket> {
     let path = wanted.address.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    if wanted.foreign {
+        return Err(io::Error::from_raw_os_error(libc::EACCES));
+    }
     let address = SockAddr::unix(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match socket.bind(&address) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(&address)? => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address)? => {
             // A file left by a killed process: nobody answers there.
             std::fs::remove_file(path)?;
             socket.bind(&address)?;
@@ -60,7 +66,11 @@ fn bind_path(wanted: &Wanted<'_>) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn is_stale(address: &SockAddr) -> io::Result<bool> {
+/// Whether a path is a socket on which nobody listens. Anything else there is not ours to remove.
+fn is_stale(path: &str, address: &SockAddr) -> io::Result<bool> {
+    if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Ok(false);
+    }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
@@ -85,4 +95,45 @@ fn bind_ip(wanted: &Wanted<'_>, kind: Type) -> io::Result<Socket> {
     }
     socket.bind(&address.into())?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(path: &std::path::Path) -> Wanted<'_> {
+        Wanted {
+            address: path.to_str(),
+            port: -1,
+            address_type: "-1",
+            backlog: 5,
+            flags: 0,
+            foreign: false,
+            names_descriptor: false,
+        }
+    }
+
+    #[test]
+    fn only_dead_sockets_are_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("precious");
+        std::fs::write(&file, "data").unwrap();
+        assert_eq!(bind(&at(&file)).unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
+        assert_eq!(std::fs::read(&file).unwrap(), b"data");
+
+        let socket = folder.path().join("socket");
+        let living = bind(&at(&socket)).unwrap();
+        assert_eq!(bind(&at(&socket)).unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
+        drop(living);
+        bind(&at(&socket)).unwrap();
+    }
+
+    #[test]
+    fn for_another_user_no_path_is_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let wanted = Wanted { foreign: true, ..at(&path) };
+        assert_eq!(bind(&wanted).unwrap_err().raw_os_error(), Some(libc::EACCES));
+        assert!(!path.exists());
+    }
 }

@@ -11,6 +11,9 @@ use super::spec::AppSpec;
 /// Where programs are looked for when the app's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Tells the app runtime which descriptor is the IPC channel; it removes the variable.
+const LAZY_CHANNEL: &str = "PM2_RS_CHANNEL_FD";
+
 /// What the environment says about the running process besides the description.
 pub(crate) struct RuntimeVariables {
     pub(crate) pm_id: u32,
@@ -62,7 +65,7 @@ pub(crate) fn command(
     preload: Option<&Path>,
 ) -> Result<Command, CommandError> {
     let app = description.app();
-    let variables = environment(&app, runtime);
+    let variables = environment(&app, runtime, preload.is_some());
     let folder = Path::new(&spec.folder);
     if !folder.is_dir() {
         return Err(CommandError::NoFolder(spec.folder.clone()));
@@ -104,7 +107,7 @@ pub(crate) fn command(
 
 /// The variables of the child, specification `lifecycle.md` §2.1: scalar options, overlaid by the
 /// app's environment, overlaid by the facts of this run.
-fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables) -> Map<String, Value> {
+fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables, preloaded: bool) -> Map<String, Value> {
     let mut variables: Map<String, Value> = app
         .iter()
         .filter(|(key, _)| *key != "env")
@@ -128,13 +131,23 @@ fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables) -> Map<Stri
         ("exit_code", runtime.exit_code.map(Value::from)),
         ("node_version", runtime.node_version.clone().map(Value::from)),
         ("version", runtime.version.clone().map(Value::from)),
-        ("NODE_CHANNEL_FD", Some(3.into())),
-        ("NODE_CHANNEL_SERIALIZATION_MODE", Some("json".into())),
     ];
     for (key, value) in facts {
         if let Some(value) = value {
             variables.insert(key.to_owned(), value);
         }
+    }
+    // The app runtime opens the channel when the app first uses it; a cluster worker, and everything
+    // that is not Node with the runtime, has it from the start.
+    let lazily = preloaded && runtime.worker.is_none();
+    for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", LAZY_CHANNEL] {
+        variables.shift_remove(name);
+    }
+    if lazily {
+        variables.insert(LAZY_CHANNEL.to_owned(), 3.into());
+    } else {
+        variables.insert("NODE_CHANNEL_FD".to_owned(), 3.into());
+        variables.insert("NODE_CHANNEL_SERIALIZATION_MODE".to_owned(), "json".into());
     }
     // Inherited by accident it would make `cluster` wait for a primary that is not there.
     variables.shift_remove("NODE_UNIQUE_ID");
@@ -257,7 +270,7 @@ mod tests {
             "status=launching",
             "exit_code=3",
             "version=1.0.0",
-            "NODE_CHANNEL_FD=3",
+            "PM2_RS_CHANNEL_FD=3",
         ] {
             assert!(environment.contains(&present), "{present} in {environment:?}");
         }

@@ -54,11 +54,6 @@ pub(crate) struct JobHandle {
 }
 
 impl JobHandle {
-    /// A copy of the published state.
-    pub(crate) fn view(&self) -> View {
-        self.view.lock().clone()
-    }
-
     /// Reads the published state without copying it.
     pub(crate) fn peek<Answer>(&self, read: impl FnOnce(&View) -> Answer) -> Answer {
         read(&self.view.lock())

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::process::Process;
 use crate::ipc::AppMessage;
 use crate::journal::Journal;
-use crate::sys::{Exit, ProcessWatch, Signal, descendants, group_exists, group_members, send_signal};
+use crate::sys::{Exit, ProcessWatch, Signal, children, group_exists, group_members, parent_of, send_signal};
 
 /// How an app is to be ended.
 pub(crate) struct KillPlan {
@@ -20,22 +20,35 @@ pub(crate) struct KillPlan {
     pub(crate) tree: bool,
 }
 
+/// What happens while a process is being ended.
+pub(crate) enum Meanwhile<Order> {
+    /// The app says something.
+    Message(AppMessage),
+    /// Somebody wants something of the job; the pid is given as long as the main process lives.
+    Order(Order, Option<i32>),
+}
+
 /// Some processes outlived SIGKILL (uninterruptible sleep, or another user's).
 #[derive(Debug)]
-pub(crate) struct Survivors;
+pub(crate) struct Survivors {
+    /// The main process has ended and was reaped.
+    pub(crate) root_ended: bool,
+}
 
 /// Ends a process: asks, waits, insists. Returns as soon as the last member of the tree is gone.
 ///
 /// The tree is the descendants at the time of the request plus whoever is left in the process group.
-/// Messages of the app are handed on while it shuts down.
+/// Messages of the app and orders for the job are handed on while it shuts down. `hurried` cuts the waiting short.
 ///
 /// # Errors
 /// When something is still alive one `timeout` after SIGKILL.
-pub(crate) async fn end(
+pub(crate) async fn end<Order>(
     process: &mut Process,
     plan: &KillPlan,
     journal: &Journal,
-    mut on_message: impl FnMut(AppMessage),
+    orders: &mut tokio::sync::mpsc::UnboundedReceiver<Order>,
+    hurried: impl Future<Output = ()>,
+    mut meanwhile: impl FnMut(Meanwhile<Order>),
 ) -> Result<Exit, Survivors> {
     let pid = process.pid;
     let mut tree = Tree { root: pid, exit: None, others: Vec::new(), whole: plan.tree };
@@ -48,6 +61,9 @@ pub(crate) async fn end(
     let mut deadline = Instant::now() + plan.timeout;
     let mut killed = false;
     let mut messages_open = true;
+    let mut orders_open = true;
+    let mut patient = true;
+    tokio::pin!(hurried);
     loop {
         tokio::select! {
             biased;
@@ -59,15 +75,25 @@ pub(crate) async fn end(
                 }
             }
             message = process.messages.recv(), if messages_open => match message {
-                Some(message) => on_message(message),
+                Some(message) => meanwhile(Meanwhile::Message(message)),
                 None => messages_open = false,
             },
+            order = orders.recv(), if orders_open => match order {
+                Some(order) => meanwhile(Meanwhile::Order(order, tree.exit.is_none().then_some(pid))),
+                None => orders_open = false,
+            },
+            () = &mut hurried, if patient => {
+                patient = false;
+                if !killed {
+                    deadline = Instant::now();
+                }
+            }
             () = tokio::time::sleep_until(deadline) => {
                 tree.find();
                 let left = tree.n_alive();
                 if killed {
                     journal.error(format_args!("Process with pid {pid} could not be killed"));
-                    return Err(Survivors);
+                    return Err(Survivors { root_ended: tree.exit.is_some() });
                 }
                 journal.log(format_args!(
                     "Process with pid {pid} still alive after {}ms, sending SIGKILL to {left} remaining pids...",
@@ -90,22 +116,31 @@ struct Tree {
     whole: bool,
 }
 
+/// A chain of parents deeper than this is an attack.
+const MAX_DEPTH: usize = 256;
+
 impl Tree {
-    /// Adds descendants that are not followed yet.
+    /// Adds descendants that are not followed yet, and forgets whoever has ended: its pid may belong to a
+    /// stranger by now.
     fn find(&mut self) {
+        self.others.retain(|other| !other.is_gone());
         if !self.whole {
             return;
         }
-        let known: Vec<i32> = self.others.iter().map(ProcessWatch::pid).collect();
-        let mut found: Vec<i32> = Vec::new();
+        let mut known: Vec<i32> = self.others.iter().map(ProcessWatch::pid).collect();
+        let mut found = Vec::new();
         if self.exit.is_none() {
-            found.extend(descendants(self.root));
+            follow(self.root, &mut known, &mut found, 0);
         }
-        for pid in &known {
-            found.extend(descendants(*pid));
+        for parent in &self.others {
+            let mut below = Vec::new();
+            follow(parent.pid(), &mut known, &mut below, 0);
+            // It was alive all the time, so these are its own.
+            if !parent.is_gone() {
+                found.append(&mut below);
+            }
         }
-        let fresh = found.into_iter().filter(|pid| !known.contains(pid)).filter_map(ProcessWatch::open);
-        self.others.extend(fresh);
+        self.others.extend(found);
     }
 
     fn signal(&self, signal: Signal) {
@@ -139,5 +174,25 @@ impl Tree {
 
     fn n_alive(&self) -> usize {
         self.others.len() + usize::from(self.exit.is_none())
+    }
+}
+
+/// Follows all descendants of a living process, each parent after its children.
+fn follow(parent: i32, known: &mut Vec<i32>, found: &mut Vec<ProcessWatch>, depth: usize) {
+    if depth > MAX_DEPTH {
+        return;
+    }
+    for pid in children(parent) {
+        if known.contains(&pid) {
+            continue;
+        }
+        let Some(watch) = ProcessWatch::open(pid) else { continue };
+        // Between the look and the opening the pid may have changed hands.
+        if parent_of(pid) != Some(parent) {
+            continue;
+        }
+        known.push(pid);
+        follow(pid, known, found, depth + 1);
+        found.push(watch);
     }
 }

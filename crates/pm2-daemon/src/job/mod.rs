@@ -1,9 +1,13 @@
 //! One managed process: its description, its decisions, and the task that owns it.
 
 mod description;
+mod ending;
 mod exec;
 mod handle;
+mod input;
 mod kill;
+mod launching;
+mod messages;
 mod package;
 mod policy;
 mod process;

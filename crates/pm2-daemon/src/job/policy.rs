@@ -38,6 +38,9 @@ pub(crate) enum Action {
     GiveUp { unstable_restarts: u64 },
 }
 
+/// The delay after the first automatic restart that failed, ms.
+const FIRST_RETRY_MS: u64 = 100;
+
 /// The longest back-off delay, ms.
 const LONGEST_DELAY_MS: u64 = 15_000;
 
@@ -66,6 +69,22 @@ pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts
         return Action::RestartAfter { delay: Duration::from_millis(spec.restart_delay_ms), backoff: false };
     }
     Action::RestartNow
+}
+
+/// Decides what follows an automatic restart that could not even start the process: the cause (a
+/// folder that a deployment replaces, no descriptors) may pass, so it is tried again ever more slowly.
+pub(crate) fn after_failed_restart(spec: &AppSpec, history: &mut History) -> Action {
+    history.unstable_restarts += 1;
+    if history.unstable_restarts >= spec.max_restarts {
+        let unstable_restarts = std::mem::take(&mut history.unstable_restarts);
+        return Action::GiveUp { unstable_restarts };
+    }
+    let next = match history.last_delay_ms {
+        None | Some(0) => FIRST_RETRY_MS,
+        Some(last) => (last + last / 2).min(LONGEST_DELAY_MS),
+    };
+    history.last_delay_ms = Some(next);
+    Action::RestartAfter { delay: Duration::from_millis(next), backoff: true }
 }
 
 /// Counts an exit before `min_uptime`, asked for or not, inside the window that began with the first start or
@@ -162,5 +181,16 @@ mod tests {
             after_exit(&spec, &mut History::default(), crash(5_000, 5_000)),
             Action::GiveUp { unstable_restarts: 0 }
         );
+    }
+
+    #[test]
+    fn restarts_that_fail_are_tried_again_and_given_up_in_the_end() {
+        let (spec, mut history) = (AppSpec::default(), History::default());
+        let first = after_failed_restart(&spec, &mut history);
+        assert_eq!(first, Action::RestartAfter { delay: Duration::from_millis(100), backoff: true });
+        for _ in 0..14 {
+            assert!(matches!(after_failed_restart(&spec, &mut history), Action::RestartAfter { .. }));
+        }
+        assert_eq!(after_failed_restart(&spec, &mut history), Action::GiveUp { unstable_restarts: 16 });
     }
 }

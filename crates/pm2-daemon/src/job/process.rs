@@ -1,6 +1,5 @@
 //! A running process with everything that hangs on it: its end, its channel, its pipes, its logs.
 
-use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,9 +8,11 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::exec::{self, RuntimeVariables};
+use super::input::Input;
+use super::package;
 use super::view::View;
 use crate::context::Context;
-use crate::host::ExitFuture;
+use crate::host::{ExitFuture, Spawned};
 use crate::ipc::{self, AppMessage, ChannelSender};
 use crate::logs::{LineFormat, LogFile, LogFileError, LogFiles, Output, Tap};
 use crate::sys::{Launch, channel_pair, output_pipe};
@@ -23,11 +24,13 @@ pub(crate) struct Process {
     pub(crate) messages: mpsc::Receiver<AppMessage>,
     pub(crate) channel: ChannelSender,
     pub(crate) output: Output,
-    pub(crate) files: LogFiles,
+    pub(crate) files: Arc<LogFiles>,
+    pub(crate) input: Input,
     pub(crate) started: Instant,
     /// `NODE_UNIQUE_ID` of a cluster worker.
     pub(crate) worker: Option<u64>,
-    input: std::fs::File,
+    /// Version of the app's package.
+    pub(crate) version: Option<String>,
 }
 
 /// Why a process could not be started.
@@ -43,21 +46,62 @@ pub(crate) enum StartError {
 
 /// Starts the process that a view describes.
 ///
+/// Everything that may wait for a disk, and the start itself, which stops its thread until the new
+/// program runs, happens away from the control loop.
+///
 /// # Errors
 /// Log files that cannot be opened, and every reason for which the system could not start it.
-pub(crate) fn start(context: &Context, view: &View) -> Result<Process, StartError> {
+pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process, StartError> {
+    let failed =
+        |error: &dyn std::fmt::Display| StartError::App(format!("cannot start {}: {error}", view.spec.name));
+    let worker = (view.spec.cluster && view.spec.runs_node()).then(|| context.next_worker());
+    let (ours, theirs) = channel_pair().map_err(|error| failed(&error))?;
+    // Before the start: a process without a channel could not be kept.
+    let (channel, messages) = ipc::open(ours).map_err(|error| failed(&error))?;
+    let taps = taps(context, &view);
+    let name = view.spec.name.clone();
+    let started = tokio::task::spawn_blocking({
+        let context = context.clone();
+        move || spawn(&context, &view, worker, theirs)
+    });
+    // The thread can only fail by a panic.
+    let started =
+        started.await.map_err(|error| StartError::App(format!("cannot start {name}: {error}")))??;
+    let output = context.logs.attach(started.pipes, &started.files, taps);
+    Ok(Process {
+        pid: started.spawned.pid,
+        exit: started.spawned.exit,
+        messages,
+        channel,
+        output,
+        files: Arc::new(started.files),
+        input: Input::new(started.input),
+        started: Instant::now(),
+        worker,
+        version: started.version,
+    })
+}
+
+struct Started {
+    spawned: Spawned,
+    files: LogFiles,
+    pipes: [OwnedFd; 2],
+    input: OwnedFd,
+    version: Option<String>,
+}
+
+fn spawn(
+    context: &Context,
+    view: &View,
+    worker: Option<u64>,
+    channel: OwnedFd,
+) -> Result<Started, StartError> {
     let spec = &view.spec;
     let files = open_logs(view)?;
     let failed = |error: std::io::Error| StartError::App(format!("cannot start {}: {error}", spec.name));
-
-    let worker = (spec.cluster && spec.runs_node()).then(|| context.next_worker());
     let preload = if spec.pmx && spec.runs_node() {
-        Some(
-            context
-                .runtime_file
-                .path_for(spec.uid)
-                .map_err(|error| StartError::App(format!("cannot write the app runtime: {error}")))?,
-        )
+        let path = context.runtime_file.path_for(spec.uid);
+        Some(path.map_err(|error| StartError::App(format!("cannot write the app runtime: {error}")))?)
     } else {
         None
     };
@@ -77,10 +121,9 @@ pub(crate) fn start(context: &Context, view: &View) -> Result<Process, StartErro
         exec::command(spec, &view.description, &runtime, &context.settings.node_options, preload.as_deref())
             .map_err(|error| StartError::App(error.to_string()))?;
 
-    let (input_theirs, input_ours) = output_pipe().map_err(failed)?;
-    let (out_ours, out_theirs) = output_pipe().map_err(failed)?;
-    let (error_ours, error_theirs) = output_pipe().map_err(failed)?;
-    let (channel_ours, channel_theirs) = channel_pair().map_err(failed)?;
+    let (input_theirs, input) = output_pipe().map_err(failed)?;
+    let (out, out_theirs) = output_pipe().map_err(failed)?;
+    let (error, error_theirs) = output_pipe().map_err(failed)?;
     let launch = Launch {
         program: command.program,
         arguments: command.arguments,
@@ -88,27 +131,18 @@ pub(crate) fn start(context: &Context, view: &View) -> Result<Process, StartErro
         folder: command.folder,
         uid: spec.uid,
         gid: spec.gid,
-        descriptors: [input_theirs, out_theirs, error_theirs, channel_theirs],
+        descriptors: [input_theirs, out_theirs, error_theirs, channel],
     };
     let spawned = context.host.spawn(launch).map_err(|error| {
         let program = if spec.interpreter == "none" { &spec.script } else { &spec.interpreter };
         StartError::App(format!("cannot execute {program}: {error}"))
     })?;
-
-    let (channel, messages) = ipc::open(channel_ours).map_err(failed)?;
-    let pipes: [OwnedFd; 2] = [out_ours, error_ours];
-    let output = context.logs.attach(pipes, &files, taps(context, view));
-    Ok(Process {
-        pid: spawned.pid,
-        exit: spawned.exit,
-        messages,
-        channel,
-        output,
-        files,
-        started: Instant::now(),
-        worker,
-        input: input_ours.into(),
-    })
+    if let Some(path) = &spec.pid_file
+        && let Err(error) = std::fs::write(path, spawned.pid.to_string())
+    {
+        context.journal.error(format_args!("cannot write the pid file {path}: {error}"));
+    }
+    Ok(Started { spawned, files, pipes: [out, error], input, version: package::version(&spec.script) })
 }
 
 fn open_logs(view: &View) -> Result<LogFiles, LogFileError> {
@@ -144,17 +178,4 @@ fn line_format(view: &View, kind: &'static str) -> Option<LineFormat> {
         return Some(LineFormat::Json { date_format, kind, process_id: view.id, app_name });
     }
     date_format.map(LineFormat::Dated)
-}
-
-impl Process {
-    /// Writes to the app's standard input.
-    ///
-    /// # Errors
-    /// When the app has closed it, or does not read and the pipe is full.
-    pub(crate) fn write_input(&mut self, text: &str) -> std::io::Result<()> {
-        use nix::fcntl::{FcntlArg, OFlag, fcntl};
-        // Non-blocking: an app that does not read must not hold up the daemon.
-        fcntl(&self.input, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-        self.input.write_all(text.as_bytes())
-    }
 }

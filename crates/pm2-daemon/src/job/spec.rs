@@ -50,6 +50,22 @@ impl Default for AppSpec {
 }
 
 impl AppSpec {
+    /// Whether the daemon can work with a description at all.
+    ///
+    /// # Errors
+    /// Which key is missing or of the wrong type.
+    pub(crate) fn check(app: &Map<String, Value>) -> Result<(), String> {
+        let text =
+            |key: &str| app.get(key).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty()));
+        if !app.get("env").is_some_and(Value::is_object) {
+            return Err("an app needs env, an object".to_owned());
+        }
+        match ["name", "pm_exec_path", "pm_pid_path"].into_iter().find(|key| !text(key)) {
+            Some(missing) => Err(format!("an app needs {missing}, a text")),
+            None => Ok(()),
+        }
+    }
+
     /// Reads the keys the daemon acts on; wrong types count as absent, because the client has
     /// validated them and the daemon must not die of what it is sent.
     pub(crate) fn read(app: &Map<String, Value>) -> AppSpec {
@@ -63,6 +79,9 @@ impl AppSpec {
         };
         let count = |key: &str| app.get(key).and_then(number).filter(|value| *value >= 0.0);
         let milliseconds = |key: &str| count(key).map(|value| value as u64);
+        // 0 is root, whom the daemon only can be already.
+        let identifier =
+            |key: &str| milliseconds(key).and_then(|value| u32::try_from(value).ok()).filter(|id| *id != 0);
         // 0 means "default" for the time limits of a stop and of readiness.
         let limit = |key: &str| milliseconds(key).filter(|ms| *ms > 0).map(Duration::from_millis);
         AppSpec {
@@ -95,8 +114,8 @@ impl AppSpec {
             shutdown_with_message: flag("shutdown_with_message", false),
             wait_ready: flag("wait_ready", false),
             listen_timeout: limit("listen_timeout"),
-            uid: count("uid").map(|value| value as u32).filter(|uid| *uid != 0),
-            gid: count("gid").map(|value| value as u32).filter(|gid| *gid != 0),
+            uid: identifier("uid"),
+            gid: identifier("gid"),
             pmx: flag("pmx", true),
             is_module: flag("pmx_module", false),
         }

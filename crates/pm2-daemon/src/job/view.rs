@@ -98,10 +98,15 @@ impl View {
     /// `{pid, name, pm2_env, pm_id}`, with `monit` when a sample is given.
     pub(crate) fn proc_json(&self, monit: Option<&Monit>) -> String {
         let mut text = String::with_capacity(self.description.members().len() + 768);
-        text.push('{');
-        self.push_proc(&mut text, monit);
-        text.push('}');
+        self.push_proc_json(&mut text, monit);
         text
+    }
+
+    /// Writes what [`View::proc_json`] gives.
+    pub(crate) fn push_proc_json(&self, text: &mut String, monit: Option<&Monit>) {
+        text.push('{');
+        self.push_proc(text, monit);
+        text.push('}');
     }
 
     /// The answer to a start: the members of a process, plus `process.pid` where PM2's raw child
@@ -134,21 +139,26 @@ impl View {
 
     /// Takes what an app's metrics library reports of itself; `false` when the message is for the bus.
     ///
-    /// Behaviour of PM2 7.0.4, specification `wire.md` §8.4.
+    /// Behaviour of PM2 7.0.4, specification `wire.md` §8.4. A report that is too large or nested too deep to be
+    /// listed is dropped.
     pub(crate) fn take_axm(&mut self, kind: &str, data: &str) -> bool {
-        let data = || serde_json::from_str::<Value>(data).unwrap_or_default();
+        if !matches!(kind, "axm:action" | "axm:monitor" | "axm:option:configuration" | "axm:option:setPID") {
+            return false;
+        }
+        if data.len() > MAX_REPORT_BYTES || nesting(data) > MAX_REPORT_NESTING {
+            return true;
+        }
+        let data = serde_json::from_str::<Value>(data).unwrap_or_default();
         match kind {
             "axm:action" => {
-                let data = data();
                 let known = |action: &Value| action.get("action_name") == data.get("action_name");
-                if !self.axm_actions.iter().any(known) && self.axm_actions.len() < MAX_AXM_MEMBERS {
+                if !self.axm_actions.iter().any(known) && self.axm_actions.len() < MAX_REPORT_MEMBERS {
                     self.axm_actions.push(data);
                 }
             }
-            "axm:monitor" => merge(&mut self.axm_monitor, data()),
-            "axm:option:configuration" => merge(&mut self.axm_options, data()),
-            "axm:option:setPID" => {}
-            _ => return false,
+            "axm:monitor" => merge(&mut self.axm_monitor, data),
+            "axm:option:configuration" => merge(&mut self.axm_options, data),
+            _ => {}
         }
         true
     }
@@ -173,13 +183,13 @@ impl View {
         text
     }
 
-    /// `pm2_env` as a dump keeps it, read back as a value.
-    pub(crate) fn pm2_env(&self) -> Value {
+    /// `pm2_env` read back as a value, for a dump; `None` when a client sent what cannot be read back.
+    pub(crate) fn pm2_env(&self) -> Option<Value> {
         let mut text = String::from("{");
         text.push_str(self.description.members());
         self.push_runtime(&mut text);
         text.push('}');
-        serde_json::from_str(&text).expect("the view writes valid JSON")
+        serde_json::from_str(&text).ok()
     }
 
     fn push_runtime(&self, text: &mut String) {
@@ -230,17 +240,39 @@ impl View {
     }
 }
 
-/// Bound of what one app may report of itself.
-const MAX_AXM_MEMBERS: usize = 1000;
+/// Largest report of an app about itself, and largest collection of them.
+const MAX_REPORT_BYTES: usize = 64 * 1024;
+/// Arrays and objects inside each other; a list adds some of its own, and readers stop at 128.
+const MAX_REPORT_NESTING: usize = 32;
+/// Most actions, metrics or options of one app.
+const MAX_REPORT_MEMBERS: usize = 200;
 
 fn merge(map: &mut serde_json::Map<String, Value>, value: Value) {
-    if let Value::Object(members) = value {
-        for (key, value) in members {
-            if map.len() < MAX_AXM_MEMBERS || map.contains_key(&key) {
-                map.insert(key, value);
-            }
-        }
+    let Value::Object(members) = value else { return };
+    map.extend(members);
+    let too_large = |map: &serde_json::Map<String, Value>| {
+        map.len() > MAX_REPORT_MEMBERS
+            || serde_json::to_string(map).is_ok_and(|text| text.len() > MAX_REPORT_BYTES)
+    };
+    if too_large(map) {
+        // Whoever reports that much begins anew.
+        map.clear();
     }
+}
+
+/// How deep arrays and objects are inside each other, at least: brackets in texts count too.
+fn nesting(json: &str) -> usize {
+    let mut depth = 0_usize;
+    let mut deepest = 0;
+    for byte in json.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Memory in bytes and CPU in percent of one core, as lists show them.
@@ -293,7 +325,7 @@ mod tests {
         assert_eq!(spawned["process"]["pid"], 42);
         let event: Value = serde_json::from_str(&view.event_json()).unwrap();
         assert_eq!(event.get("env"), None);
-        assert_eq!(view.pm2_env()["pm_id"], 3);
+        assert_eq!(view.pm2_env().unwrap()["pm_id"], 3);
     }
 
     #[test]
@@ -303,5 +335,21 @@ mod tests {
         let elapsed = Duration::from_secs(1);
         assert_eq!(Monit::between(Some((&before, elapsed)), &now), Monit { memory: 9, cpu: 25.0 });
         assert_eq!(Monit::between(None, &now), Monit { memory: 9, cpu: 0.0 });
+    }
+
+    #[test]
+    fn what_an_app_reports_of_itself_is_bounded() {
+        let mut view = view();
+        let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+        assert!(view.take_axm("axm:monitor", &format!(r#"{{"a":{deep}}}"#)));
+        assert!(view.axm_monitor.is_empty());
+        for number in 0..1000 {
+            let text = "x".repeat(1000);
+            view.take_axm("axm:monitor", &format!(r#"{{"metric {number}":"{text}"}}"#));
+            view.take_axm("axm:action", &format!(r#"{{"action_name":"{number}"}}"#));
+        }
+        assert!(view.proc_json(None).len() < 2 * MAX_REPORT_BYTES);
+        assert!(view.pm2_env().is_some());
+        assert!(!view.take_axm("process:msg", "{}"));
     }
 }

@@ -22,6 +22,7 @@ fn node_text(error: &io::Error) -> String {
         Some(libc::EACCES) => "EACCES: permission denied",
         Some(libc::EISDIR) => "EISDIR: illegal operation on a directory",
         Some(libc::ENOTDIR) => "ENOTDIR: not a directory",
+        Some(libc::ENXIO) => "ENXIO: no such device or address",
         Some(libc::EROFS) => "EROFS: read-only file system",
         Some(libc::EMFILE) => "EMFILE: too many open files",
         Some(libc::ENOSPC) => "ENOSPC: no space left on device",
@@ -96,6 +97,8 @@ fn open(path: &Path) -> Result<File, LogFileError> {
         .create(true)
         .append(true)
         .mode(0o600)
+        // A pipe without a reader or a stopped terminal must not hold up anybody.
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(|source| LogFileError { path: path.to_owned(), source })
 }

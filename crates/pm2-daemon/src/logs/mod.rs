@@ -8,6 +8,7 @@ mod pump;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -75,19 +76,31 @@ impl LogWriter {
     }
 }
 
+/// How long an ending waits for the output of its process to be written.
+const DRAIN_LIMIT: Duration = Duration::from_secs(2);
+
 impl Output {
-    /// Waits until everything that is in the pipes now has been written.
-    pub(crate) async fn drain(&self) {
+    /// Waits until everything that is in the pipes now has been written, but not for ever: a disk that
+    /// hangs must not keep apps from being stopped. Gives whether it was.
+    pub(crate) async fn drain(&self) -> bool {
         let mut waiting = Vec::new();
         for drain in &self.drains {
             let (done, wait) = oneshot::channel();
             // A pump that is gone has read its pipe to the end.
             if drain.send(done).is_ok() {
-                waiting.push(wait);
+                waiting.push((drain, wait));
             }
         }
-        for wait in waiting {
-            drop(wait.await);
-        }
+        let all = async {
+            for (drain, wait) in waiting {
+                tokio::select! {
+                    _ = wait => {}
+                    // A request that is sent while the pump ends, on its own thread, may be left in the
+                    // channel for as long as there is a sender.
+                    () = drain.closed() => {}
+                }
+            }
+        };
+        tokio::time::timeout(DRAIN_LIMIT, all).await.is_ok()
     }
 }

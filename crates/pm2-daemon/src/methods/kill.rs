@@ -7,7 +7,7 @@ use crate::engine::{Ending, Engine};
 
 /// Announces the end: from now on exits are not followed by restarts.
 pub(super) fn notify(engine: &Engine) -> Answer {
-    engine.supervisor.context.announce_close();
+    engine.supervisor.context.announce_end();
     Answer::NoReply
 }
 

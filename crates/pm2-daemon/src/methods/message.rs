@@ -1,10 +1,15 @@
 //! `sendDataToProcessId`, `sendLineToStdin`.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::{Answer, MethodResult, job, shown};
 use crate::engine::Engine;
 use crate::job::{Command, Status};
+
+/// How long an app may take to read a line before whoever sent it is told.
+const INPUT_LIMIT: Duration = Duration::from_secs(2);
 
 /// Sends the whole packet to an app's `process.on('message')`. Needs `id` and `data`; PM2's third
 /// condition, a `topic`, is not asked for.
@@ -33,6 +38,14 @@ pub(super) async fn send_line(engine: &Engine, packet: Value) -> MethodResult {
     if !job.peek(|view| matches!(view.status, Status::Online | Status::Launching)) {
         return Err(format!("Process with ID <{}> offline.", shown(id)));
     }
-    job.ask(Command::Input(line.to_owned())).await?;
+    let written = job.ask(Command::Input(line.to_owned()));
+    match tokio::time::timeout(INPUT_LIMIT, written).await {
+        Ok(written) => written?,
+        Err(_) => {
+            return Err(
+                "the app has not read it yet; it is kept and written as soon as the app reads".to_owned()
+            );
+        }
+    };
     Ok(Answer::Value(packet.to_string()))
 }

@@ -18,7 +18,9 @@ mod watch;
 
 use std::sync::Arc;
 
-use pm2_core::protocol::{Reply, Request, RequestError};
+use pm2_core::protocol::{
+    Reply, Request, RequestError, RequestMessage, encode_reply, encode_result, encode_success,
+};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -68,23 +70,20 @@ const METHODS: &[(&str, &[&str])] = &[
     ("getOwnVersion", &["env", "cb"]),
 ];
 
-/// Carries out a request; `None` when there is nothing to answer.
-pub(crate) async fn answer(engine: &Arc<Engine>, request: Result<Request, RequestError>) -> Option<Reply> {
-    let result = match request {
-        Ok(Request::Methods) => return Some(Reply::Methods(listing())),
+/// Carries out a request and gives the reply as a frame; `None` when there is nothing to answer.
+pub(crate) async fn answer(engine: &Arc<Engine>, message: RequestMessage) -> Option<Vec<u8>> {
+    let id = &message.id;
+    let result = match message.request {
+        Ok(Request::Methods) => return Some(encode_reply(id, &Reply::Methods(listing()))),
         Ok(Request::Call { method, args }) => call(engine, &method, &args).await,
         Err(error) => Err(refusal(&error)),
     };
-    let args = match result {
-        Ok(Answer::NoReply) => return None,
-        Ok(Answer::Nothing) => RawValue::from_string("[]".to_owned()),
-        Ok(Answer::Value(json)) => RawValue::from_string(format!("[{json}]")),
-        Err(message) => return Some(Reply::Error { message, stack: None }),
-    };
-    Some(match args {
-        Ok(args) => Reply::Success { args },
-        Err(error) => Reply::Error { message: format!("the answer is not JSON: {error}"), stack: None },
-    })
+    match result {
+        Ok(Answer::NoReply) => None,
+        Ok(Answer::Nothing) => Some(encode_success(id, "[]")),
+        Ok(Answer::Value(json)) => Some(encode_result(id, &json)),
+        Err(message) => Some(encode_reply(id, &Reply::Error { message, stack: None })),
+    }
 }
 
 /// An unknown method is named before its arguments are complained about.

@@ -11,9 +11,6 @@ pub(super) async fn prepare(engine: &Engine, app: Value) -> MethodResult {
     let Value::Object(app) = app else {
         return Err("prepare needs an app description, an object".to_owned());
     };
-    if engine.supervisor.context.is_closing() {
-        return Err("PM2 is being killed, nothing is started any more".to_owned());
-    }
     engine.supervisor.prepare(app).await.map(Answer::Value)
 }
 

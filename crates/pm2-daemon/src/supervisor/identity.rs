@@ -1,5 +1,7 @@
 //! What distinguishes the instances of an app: number, variables, file names. Pure.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 /// How many entries a description makes.
@@ -43,34 +45,55 @@ pub(super) fn instances(app: &Map<String, Value>, n_cpus: usize) -> Result<Insta
     Ok(Instances::Numbered(usize::try_from(count).unwrap_or(1)))
 }
 
-/// Whether the daemon can work with a description at all.
-pub(super) fn check(app: &Map<String, Value>) -> Result<(), String> {
-    let text =
-        |key: &str| app.get(key).is_some_and(|value| value.as_str().is_some_and(|text| !text.is_empty()));
-    if !app.get("env").is_some_and(Value::is_object) {
-        return Err("an app needs env, an object".to_owned());
-    }
-    match ["name", "pm_exec_path", "pm_pid_path"].into_iter().find(|key| !text(key)) {
-        Some(missing) => Err(format!("an app needs {missing}, a text")),
-        None => Ok(()),
-    }
-}
-
 /// What the table says about a new entry.
 pub(super) struct Facts<'a> {
     pub(super) id: u32,
     pub(super) numbered: bool,
     pub(super) keep_log_paths: bool,
-    pub(super) instance_variable: Option<&'a str>,
-    /// Descriptions of the entries with the same name.
-    pub(super) siblings: &'a [Map<String, Value>],
+    /// Name of the variable that holds the instance number.
+    pub(super) instance_variable: &'a str,
+}
+
+/// What entries of the same name have taken already; read once for all instances of a start.
+#[derive(Default)]
+pub(super) struct Siblings {
+    numbers: BTreeSet<u64>,
+    /// The highest value of the variable that grows with each instance.
+    highest: Option<i64>,
+}
+
+impl Siblings {
+    /// Takes one more entry into account.
+    pub(super) fn add(
+        &mut self,
+        sibling: &Map<String, Value>,
+        instance_variable: &str,
+        increment_var: Option<&str>,
+    ) {
+        self.numbers.extend(sibling.get(instance_variable).and_then(Value::as_u64));
+        let value = increment_var.and_then(|variable| increment_value(sibling, variable));
+        self.highest = self.highest.max(value);
+    }
+}
+
+/// The name of an app's instance variable: the daemon's, the app's, or the usual one.
+pub(super) fn instance_variable(app: &Map<String, Value>, of_daemon: Option<&str>) -> String {
+    of_daemon
+        .or_else(|| app.get("instance_var").and_then(Value::as_str))
+        .unwrap_or("NODE_APP_INSTANCE")
+        .to_owned()
+}
+
+/// The name of the variable that grows with each instance of an app.
+pub(super) fn increment_variable(app: &Map<String, Value>) -> Option<String> {
+    app.get("increment_var").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Completes a description: unique id, instance number, incremented variable, file names.
 ///
 /// Behaviour of PM2 7.0.4, specification `lifecycle.md` §1 and §10, except that every instance has
 /// its own `unique_id`.
-pub(super) fn assign(app: &mut Map<String, Value>, facts: &Facts<'_>) {
+pub(super) fn assign(app: &mut Map<String, Value>, siblings: &mut Siblings, facts: &Facts<'_>) {
     if !facts.numbered {
         drop_copied_variables(app);
     }
@@ -79,8 +102,10 @@ pub(super) fn assign(app: &mut Map<String, Value>, facts: &Facts<'_>) {
         env.insert("unique_id".to_owned(), uuid::Uuid::new_v4().to_string().into());
     }
     if facts.numbered {
-        number(app, facts);
-        increment(app, facts);
+        let free = (0..).find(|number| !siblings.numbers.contains(number)).unwrap_or(0);
+        siblings.numbers.insert(free);
+        app.insert(facts.instance_variable.to_owned(), free.into());
+        increment(app, siblings);
     }
     let merged = app.get("merge_logs").is_some_and(|merge| *merge == Value::Bool(true));
     suffix(app, "pm_pid_path", ".pid", facts.id);
@@ -102,28 +127,20 @@ fn drop_copied_variables(app: &mut Map<String, Value>) {
     });
 }
 
-fn number(app: &mut Map<String, Value>, facts: &Facts<'_>) {
-    let variable = facts
-        .instance_variable
-        .or_else(|| app.get("instance_var").and_then(Value::as_str))
-        .unwrap_or("NODE_APP_INSTANCE")
-        .to_owned();
-    let taken: Vec<u64> =
-        facts.siblings.iter().filter_map(|sibling| sibling.get(&variable).and_then(Value::as_u64)).collect();
-    let free = (0..).find(|number| !taken.contains(number)).unwrap_or(0);
-    app.insert(variable, free.into());
+fn increment_value(app: &Map<String, Value>, variable: &str) -> Option<i64> {
+    match app.get("env")?.get(variable)? {
+        Value::String(text) => text.trim().parse().ok(),
+        value => value.as_i64(),
+    }
 }
 
-fn increment(app: &mut Map<String, Value>, facts: &Facts<'_>) {
-    let Some(variable) = app.get("increment_var").and_then(Value::as_str).map(str::to_owned) else { return };
-    let read = |app: &Map<String, Value>| match app.get("env")?.get(&variable)? {
-        Value::String(text) => text.trim().parse::<i64>().ok(),
-        value => value.as_i64(),
+fn increment(app: &mut Map<String, Value>, siblings: &mut Siblings) {
+    let Some(variable) = increment_variable(app) else { return };
+    let next = match siblings.highest {
+        Some(highest) => highest.saturating_add(1),
+        None => increment_value(app, &variable).unwrap_or(0),
     };
-    let next = match facts.siblings.iter().filter_map(read).max() {
-        Some(highest) => highest + 1,
-        None => read(app).unwrap_or(0),
-    };
+    siblings.highest = Some(next);
     if let Some(Value::Object(env)) = app.get_mut("env") {
         env.insert(variable, next.into());
     }
@@ -163,10 +180,15 @@ mod tests {
     }
 
     fn assigned(mut app: Value, id: u32, siblings: &[Value]) -> Value {
-        let siblings: Vec<_> = siblings.iter().map(|app| app.as_object().unwrap().clone()).collect();
-        let facts =
-            Facts { id, numbered: true, keep_log_paths: false, instance_variable: None, siblings: &siblings };
-        assign(app.as_object_mut().unwrap(), &facts);
+        let object = app.as_object_mut().unwrap();
+        let variable = instance_variable(object, None);
+        let increment = increment_variable(object);
+        let mut known = Siblings::default();
+        for sibling in siblings {
+            known.add(sibling.as_object().unwrap(), &variable, increment.as_deref());
+        }
+        let facts = Facts { id, numbered: true, keep_log_paths: false, instance_variable: &variable };
+        assign(object, &mut known, &facts);
         app
     }
 
@@ -204,8 +226,8 @@ mod tests {
         let mut app = json!({"name": "a", "NODE_APP_INSTANCE": 3, "FOO": "1", "merge_logs": true,
             "env": {"FOO": "1", "name": "a"}});
         let facts =
-            Facts { id: 1, numbered: false, keep_log_paths: true, instance_variable: None, siblings: &[] };
-        assign(app.as_object_mut().unwrap(), &facts);
+            Facts { id: 1, numbered: false, keep_log_paths: true, instance_variable: "NODE_APP_INSTANCE" };
+        assign(app.as_object_mut().unwrap(), &mut Siblings::default(), &facts);
         assert_eq!((&app["name"], &app["NODE_APP_INSTANCE"], app.get("FOO")), (&json!("a"), &json!(3), None));
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn spawn(launch: &Launch) -> io::Result<i32> {
         .stdout(Stdio::from(output.try_clone()?))
         .stderr(Stdio::from(error.try_clone()?));
     let channel = channel.as_raw_fd();
-    let (uid, gid) = (launch.uid, launch.gid);
+    let uid = launch.uid;
+    // Without a group of its own an app of another user gets that user's, never the daemon's.
+    let gid = launch.gid.or_else(|| uid.map(primary_group));
     // SAFETY: only async-signal-safe calls happen between fork and exec.
     unsafe {
         command.pre_exec(move || {
@@ -59,4 +61,10 @@ pub(super) fn spawn(launch: &Launch) -> io::Result<i32> {
     let child = command.spawn()?;
     // The child is reaped by whoever waits for the pid; dropping the handle does nothing to it.
     Ok(i32::try_from(child.id()).expect("a pid fits"))
+}
+
+/// The primary group of a user; one who is not in the user database has the group of the same number.
+fn primary_group(uid: u32) -> u32 {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
+    user.ok().flatten().map_or(uid, |user| user.gid.as_raw())
 }

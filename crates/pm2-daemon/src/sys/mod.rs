@@ -13,8 +13,11 @@ mod portable;
 use portable as platform;
 mod unix;
 
-pub(crate) use platform::{ProcessWatch, descendants, group_members, sample, spawn_process, wait_for_exit};
+pub(crate) use platform::{
+    ProcessWatch, Sampler, children, close_from, group_members, parent_of, spawn_process, wait_for_exit,
+};
 pub(crate) use unix::{
     Exit, Launch, Sample, Signal, channel_pair, group_exists, output_pipe, peer_is_trusted, pipe_capacity,
-    raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name, watch_descriptor,
+    poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name,
+    watch_descriptor,
 };

@@ -2,6 +2,7 @@
 //! process facts through `sysinfo`.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -15,6 +16,18 @@ use super::unix::{Exit, Launch, Sample, Signal, send_signal};
 /// What `chdir`, `setuid` or `exec` said in the child.
 pub(crate) fn spawn_process(launch: &Launch) -> io::Result<i32> {
     forked::spawn(launch)
+}
+
+/// Closes every descriptor from `first` on: what a shell or a build tool left open when it started
+/// this process is nobody's business here.
+///
+/// # Safety
+/// Nothing in this process may use one of them.
+pub(crate) unsafe fn close_from(first: RawFd) {
+    for descriptor in first..1024 {
+        // SAFETY: the caller vouches that nobody uses them.
+        unsafe { libc::close(descriptor) };
+    }
 }
 
 /// Waits for the end of our own child and reaps it.
@@ -61,6 +74,11 @@ impl ProcessWatch {
         self.pid
     }
 
+    /// Whether the process has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        !alive(self.pid)
+    }
+
     /// Sends a signal; an ended process is no error.
     pub(crate) fn signal(&self, signal: Signal) {
         drop(send_signal(self.pid, signal));
@@ -86,22 +104,23 @@ fn table() -> Option<System> {
     Some(system)
 }
 
-/// All descendants of a process, each parent after its children.
-pub(crate) fn descendants(root: i32) -> Vec<i32> {
-    fn collect(system: &System, parent: Pid, found: &mut Vec<i32>) {
-        for (pid, process) in system.processes() {
-            let number = i32::try_from(pid.as_u32()).unwrap_or(0);
-            if process.parent() == Some(parent) && !found.contains(&number) {
-                collect(system, *pid, found);
-                found.push(number);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    if let (Ok(root), Some(table)) = (u32::try_from(root), table()) {
-        collect(&table, Pid::from_u32(root), &mut found);
-    }
-    found
+/// The children of a process right now.
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    let (Ok(parent), Some(table)) = (u32::try_from(pid), table()) else { return Vec::new() };
+    table
+        .processes()
+        .iter()
+        .filter(|(_, process)| process.parent() == Some(Pid::from_u32(parent)))
+        .filter_map(|(pid, _)| i32::try_from(pid.as_u32()).ok())
+        .collect()
+}
+
+/// The parent of a process; `None` when it is gone.
+pub(crate) fn parent_of(pid: i32) -> Option<i32> {
+    let pid = Pid::from_u32(u32::try_from(pid).ok()?);
+    let mut system = System::new().ok()?;
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, ProcessRefreshKind::nothing());
+    i32::try_from(system.process(pid)?.parent()?.as_u32()).ok()
 }
 
 /// Living members of a process group.
@@ -118,12 +137,23 @@ pub(crate) fn group_members(group: i32) -> Vec<i32> {
         .collect()
 }
 
-/// Resident memory and CPU time of one process; `None` when it is gone.
-pub(crate) fn sample(pid: i32) -> Option<Sample> {
-    let pid = Pid::from_u32(u32::try_from(pid).ok()?);
-    let mut system = System::new().ok()?;
-    let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
-    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, kind);
-    let process = system.process(pid)?;
-    Some(Sample { memory: process.memory(), cpu: Duration::from_millis(process.accumulated_cpu_time()) })
+/// Reads memory and CPU time of one process again and again.
+pub(crate) struct Sampler {
+    pid: Pid,
+    system: System,
+}
+
+impl Sampler {
+    /// `None` when the system does not tell of processes.
+    pub(crate) fn open(pid: i32) -> Option<Sampler> {
+        Some(Sampler { pid: Pid::from_u32(u32::try_from(pid).ok()?), system: System::new().ok()? })
+    }
+
+    /// Resident memory and CPU time; `None` when the process is gone.
+    pub(crate) fn sample(&mut self) -> Option<Sample> {
+        let kind = ProcessRefreshKind::nothing().with_cpu().with_memory();
+        self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), true, kind);
+        let process = self.system.process(self.pid)?;
+        Some(Sample { memory: process.memory(), cpu: Duration::from_millis(process.accumulated_cpu_time()) })
+    }
 }

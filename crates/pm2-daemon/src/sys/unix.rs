@@ -65,6 +65,26 @@ pub(crate) fn send_signal(pid: i32, signal: Signal) -> io::Result<()> {
     if unsafe { libc::kill(pid, signal.0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Waits without a descriptor, for the moment when the daemon has none left.
+pub(crate) async fn poll_for_exit(pid: i32) -> Exit {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is writable; WNOHANG never blocks.
+        let waited = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) };
+        if waited == pid {
+            return if libc::WIFSIGNALED(status) {
+                Exit::Signal(libc::WTERMSIG(status))
+            } else {
+                Exit::Code(libc::WEXITSTATUS(status))
+            };
+        }
+        if waited < 0 {
+            return Exit::Code(0);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Whether the process group still has a member (a zombie counts).
 pub(crate) fn group_exists(group: i32) -> bool {
     // SAFETY: signal 0 only asks; no memory is touched.

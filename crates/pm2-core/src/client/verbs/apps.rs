@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::error::VerbError;
 use super::outcome::Started;
 use super::prepare::prepare;
-use super::request::StartRequest;
+use super::request::{Caller, StartRequest};
 use super::restart::{Replace, replace_all};
 use super::session::{Json, Listed, Session, for_each, width};
 use crate::app::{CallerContext, CheckedApp, Map, StartOptions, check_object, resolve, restart_update};
@@ -24,8 +24,20 @@ struct Planned {
     ids: Vec<Value>,
 }
 
+/// The ids of the processes named like these apps; names that nobody runs are skipped.
+pub(super) async fn ids_named(
+    session: &Session,
+    apps: &[Map],
+    caller: &Caller,
+) -> Result<Vec<Value>, VerbError> {
+    let names = names_of(apps, &caller.context(&session.home))?;
+    let processes = session.list().await?.into_iter();
+    let meant = processes.filter(|process| names.contains(&process.name));
+    Ok(meant.map(|process| process.pm_id).collect())
+}
+
 /// The names of apps; nothing but the names is checked.
-pub(super) fn names_of(apps: &[Map], ctx: &CallerContext) -> Result<HashSet<String>, VerbError> {
+fn names_of(apps: &[Map], ctx: &CallerContext) -> Result<HashSet<String>, VerbError> {
     let name_of = |app: &Map| {
         let naming = app.iter().filter(|(key, _)| NAMING.contains(&key.as_str()));
         let naming = naming.map(|(key, value)| (key.clone(), value.clone())).collect();

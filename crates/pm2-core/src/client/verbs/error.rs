@@ -17,7 +17,10 @@ use crate::target::{NotFound, TargetError};
 pub enum VerbError {
     /// The connection ended.
     #[error(transparent)]
-    Call(#[from] CallError),
+    Call(CallError),
+    /// The daemon would not take a request; the connection stays.
+    #[error(transparent)]
+    NotSent(CallError),
     /// The daemon refused.
     #[error("{message}")]
     Refused {
@@ -71,6 +74,15 @@ pub enum VerbError {
     },
 }
 
+impl From<CallError> for VerbError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::ConnectionLost { .. } => Self::Call(error),
+            CallError::RequestTooLarge { .. } => Self::NotSent(error),
+        }
+    }
+}
+
 impl VerbError {
     /// The text PM2 has for this verb when a target selects nothing.
     pub(super) fn not_found(error: &NotFound, verb: &str) -> Self {
@@ -80,7 +92,7 @@ impl VerbError {
     /// The code shown to callers, for errors that PM2 does not know by their text.
     pub fn code(&self) -> Option<&'static str> {
         match self {
-            Self::Call(error) => Some(error.code()),
+            Self::Call(error) | Self::NotSent(error) => Some(error.code()),
             Self::Interrupted => Some("PM2_INTERRUPTED"),
             Self::Shape(_) => Some("PM2_NOT_UNDERSTOOD"),
             Self::UnknownVerb(_) => Some("PM2_UNKNOWN_VERB"),

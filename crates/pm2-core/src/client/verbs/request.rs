@@ -63,6 +63,9 @@ pub struct TargetRequest {
     pub target: Option<Value>,
     /// Instead of a target: app objects, as in a configuration file.
     pub apps: Option<Vec<Map>>,
+    /// With `apps`: only their names count, and nothing is started that is not listed. `stop` and `delete` always
+    /// do so.
+    pub names_only: bool,
     /// `parallel`, `updateEnv`, `force`, and changed app options.
     pub options: Map,
     /// Who asks.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::apps::start_apps;
+use super::apps::{ids_named, start_apps};
 use super::compact::compact;
 use super::error::VerbError;
 use super::outcome::Started;
@@ -89,6 +89,10 @@ async fn reload_as(session: &Session, request: &TargetRequest, how: Replace) -> 
 }
 
 async fn replace(session: &Session, request: &TargetRequest, how: Replace) -> Result<Started, VerbError> {
+    if let Some(apps) = request.apps.as_deref().filter(|_| request.names_only) {
+        let result = replace_named(session, apps, request, how).await?;
+        return Ok(Started::all(result));
+    }
     if let Some(apps) = &request.apps {
         let start = StartRequest {
             apps: None,
@@ -109,6 +113,29 @@ async fn replace(session: &Session, request: &TargetRequest, how: Replace) -> Re
     let width = width(request.parallel(), request.context.width(), ids.len());
     let result = replace_all(session, ids, update, how, width).await?;
     Ok(Started::all(result))
+}
+
+/// Replaces the processes of these names as they are, and gives the daemon's whole answers.
+///
+/// Behaviour of PM2 7.0.4 for a list of apps on the standard input, specification `api.md` §5.2.
+async fn replace_named(
+    session: &Session,
+    apps: &[Map],
+    request: &TargetRequest,
+    how: Replace,
+) -> Result<Vec<Json>, VerbError> {
+    let ids = ids_named(session, apps, &request.context).await?;
+    let width = width(request.parallel(), request.context.width(), ids.len());
+    for_each(ids, width, |id| {
+        let session = session.clone();
+        async move {
+            let argument = json!({ "id": id, "env": { "current_conf": {} } });
+            let answer = session.call(how.method(), &argument).await?;
+            session.notify(how.action(), &id).await?;
+            Ok(answer)
+        }
+    })
+    .await
 }
 
 /// Replaces processes with an updated environment and configuration, and gives their short forms.

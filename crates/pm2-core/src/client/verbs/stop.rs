@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::apps::names_of;
+use super::apps::ids_named;
 use super::compact::compact;
 use super::error::VerbError;
 use super::request::TargetRequest;
@@ -64,12 +64,7 @@ pub async fn delete(session: &Session, request: &TargetRequest) -> Result<Vec<Js
 
 async fn act(session: &Session, request: &TargetRequest, action: Action) -> Result<Vec<Json>, VerbError> {
     let ids = match &request.apps {
-        Some(apps) => {
-            let names = names_of(apps, &request.context.context(&session.home))?;
-            let processes = session.list().await?.into_iter();
-            let meant = processes.filter(|process| names.contains(&process.name));
-            meant.map(|process| process.pm_id).collect()
-        }
+        Some(apps) => ids_named(session, apps, &request.context).await?,
         None => {
             let target = request.target.as_ref();
             let cwd = request.context.dir();

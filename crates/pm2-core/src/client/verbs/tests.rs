@@ -203,6 +203,29 @@ async fn stop_of_a_file_skips_unknown_names() {
 }
 
 #[tokio::test]
+async fn restart_of_names_starts_nothing() {
+    let stage = Stage::new(usual).await;
+    let request = json!({
+        "apps": [{"name": "nope", "script": "x"}, {"script": "./a.js", "max_restarts": 3}],
+        "names_only": true,
+        "context": stage.context(),
+    });
+    stage.check("restart", request, json!({"result": [process(0, "a", "online")]})).await;
+    assert_eq!(stage.calls()[1..2], [r#"restartProcessId {"id":0,"env":{"current_conf":{}}}"#]);
+}
+
+#[tokio::test]
+async fn a_request_too_large_is_an_error_of_its_own() {
+    let stage = Stage::new(usual).await;
+    let script = stage.script("job.sh");
+    let app = json!({"name": "new", "script": script, "env": {"BIG": "x".repeat(65 << 20)}});
+    let request = json!({"apps": [app], "context": stage.context()});
+    let reply = stage.run("start", request).await.unwrap();
+    assert_eq!(reply["errors"][0]["code"], "PM2_REQUEST_TOO_LARGE", "{reply}");
+    stage.check("stop", json!({"target": "c"}), json!({"result": []})).await;
+}
+
+#[tokio::test]
 async fn delete_takes_every_kind_of_target() {
     let stage = Stage::new(usual).await;
     let expected = json!({"result": [compact(1, "b", "stopped"), compact(2, "b", "stopped")]});

@@ -1,0 +1,233 @@
+//! Ends of the process, asked for or not, and what follows them.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::handle::{Command, Order};
+use super::kill::{self, KillPlan, Meanwhile};
+use super::policy::{self, Action, ExitFacts};
+use super::process::Process;
+use super::task::{Job, State};
+use super::view::Status;
+use crate::clock::epoch_ms;
+use crate::sys::{self, Exit};
+
+impl Job {
+    /// Brings the job to `stopped`, whatever it does now.
+    ///
+    /// # Errors
+    /// When something survived SIGKILL; the job is `errored` then.
+    pub(super) async fn stop(&mut self) -> Result<(), String> {
+        if self.process().is_some() {
+            return self.end_process().await;
+        }
+        // A pending restart is cancelled with the state that held it.
+        self.state = State::Idle;
+        {
+            let mut view = self.view.lock();
+            view.status = Status::Stopped;
+            view.pid = 0;
+        }
+        self.close_listeners();
+        Ok(())
+    }
+
+    /// Ends the running process tree, waits for its output, and leaves `stopped`, or `errored` when
+    /// something survived SIGKILL.
+    ///
+    /// # Errors
+    /// In the latter case.
+    pub(super) async fn end_process(&mut self) -> Result<(), String> {
+        let (State::Launching { mut process, .. } | State::Online { mut process }) = self.conclude_launch()
+        else {
+            return Ok(());
+        };
+        let spec = self.spec();
+        let context = self.context.clone();
+        let settings = &context.settings;
+        {
+            let mut view = self.view.lock();
+            view.status = Status::Stopping;
+            context.journal.log(format_args!("Stopping app:{} id:{}", view.spec.name, view.id));
+        }
+        let plan = KillPlan {
+            signal: settings.kill_signal,
+            by_message: spec.shutdown_with_message || settings.kill_use_message,
+            timeout: spec.kill_timeout.unwrap_or(settings.kill_timeout),
+            tree: spec.treekill,
+        };
+        let Job { inbox, deferred, view, .. } = self;
+        let ended =
+            kill::end(&mut process, &plan, &context.journal, inbox, context.hurried(), |event| match event {
+                Meanwhile::Message(message) => super::messages::report(&context, view, &message),
+                Meanwhile::Order(order, pid) => deferred.extend(signal_now(order, pid)),
+            })
+            .await;
+        let result = match ended {
+            Ok(exit) => {
+                self.after_death(&mut process, exit).await;
+                let facts = self.facts(&process, exit);
+                policy::count_unstable(&spec, &mut self.history, facts);
+                context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
+                {
+                    let mut view = self.view.lock();
+                    // It was asked for: not the signal's doing.
+                    view.exit_code = Some(match exit {
+                        Exit::Code(code) => i64::from(code),
+                        Exit::Signal(_) => 0,
+                    });
+                    view.exit_signal = None;
+                    view.unstable_restarts = self.history.unstable_restarts;
+                    view.status = Status::Stopped;
+                    view.pid = 0;
+                }
+                self.publish("exit");
+                Ok(())
+            }
+            Err(ref survivors) => {
+                let mut view = self.view.lock();
+                let text =
+                    format!("app={} id={} pid={} could not be stopped", view.spec.name, view.id, process.pid);
+                context.journal.error(&text);
+                view.status = Status::Errored;
+                if survivors.root_ended {
+                    view.pid = 0;
+                }
+                Err(text)
+            }
+        };
+        self.forget_worker(&process, false);
+        if let Err(kill::Survivors { root_ended: false }) = ended {
+            // Whenever it does end, it must not stay as a zombie.
+            tokio::spawn(process.exit);
+        }
+        result
+    }
+
+    /// The process ended without being asked to.
+    pub(super) async fn exited(&mut self, exit: Exit) {
+        let (State::Launching { mut process, .. } | State::Online { mut process }) = self.conclude_launch()
+        else {
+            return;
+        };
+        self.after_death(&mut process, exit).await;
+        let facts = self.facts(&process, exit);
+        let spec = self.spec();
+        if facts.uptime > self.context.settings.backoff_reset {
+            self.history.last_delay_ms = None;
+        }
+        let action = if self.context.is_end_announced() {
+            Action::Stay
+        } else {
+            policy::after_exit(&spec, &mut self.history, facts)
+        };
+        {
+            let mut view = self.view.lock();
+            view.unstable_restarts = self.history.unstable_restarts;
+            view.exit_code = Some(policy::exit_code(exit));
+            view.exit_signal = match exit {
+                Exit::Signal(signal) => Some(sys::Signal(signal).name()),
+                Exit::Code(_) => None,
+            };
+            if self.history.last_delay_ms.is_some() {
+                view.prev_restart_delay = self.history.last_delay_ms;
+            }
+            view.pid = 0;
+            view.status = match action {
+                Action::RestartAfter { .. } => Status::WaitingRestart,
+                Action::GiveUp { .. } => Status::Errored,
+                Action::Stay | Action::RestartNow => Status::Stopped,
+            };
+        }
+        self.forget_worker(&process, !matches!(action, Action::Stay | Action::GiveUp { .. }));
+        if let Action::GiveUp { unstable_restarts } = action {
+            self.view.lock().created_at = None;
+            self.context.journal.log(format_args!(
+                "Script {} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"",
+                spec.script
+            ));
+            self.publish("restart overlimit");
+        }
+        self.publish("exit");
+        match action {
+            Action::RestartNow => self.restart_by_itself().await,
+            Action::RestartAfter { delay, backoff } => {
+                if backoff {
+                    let view = self.view.lock();
+                    self.context.journal.log(format_args!(
+                        "App [{}:{}] will restart in {}ms",
+                        view.spec.name,
+                        view.id,
+                        delay.as_millis()
+                    ));
+                }
+                self.state = State::Waiting { at: Instant::now() + delay };
+            }
+            Action::Stay | Action::GiveUp { .. } => {}
+        }
+    }
+
+    fn facts(&self, process: &Process, exit: Exit) -> ExitFacts {
+        let since = |created: i64| {
+            Duration::from_millis(u64::try_from(epoch_ms().saturating_sub(created)).unwrap_or_default())
+        };
+        ExitFacts { exit, uptime: process.started.elapsed(), age: self.view.lock().created_at.map(since) }
+    }
+
+    /// What every end has in common: last messages, last output, log line, pid file, first event.
+    async fn after_death(&mut self, process: &mut Process, exit: Exit) {
+        while let Ok(message) = process.messages.try_recv() {
+            self.report(&message);
+        }
+        let written = process.output.drain().await;
+        let stopping = {
+            let mut view = self.view.lock();
+            let journal = &self.context.journal;
+            let (name, id) = (&view.spec.name, view.id);
+            if !written {
+                journal
+                    .warn(format_args!("App [{name}:{id}] its last output is still waiting to be written"));
+            }
+            let (code, signal) = match exit {
+                Exit::Code(code) => (code, "SIGINT".to_owned()),
+                Exit::Signal(signal) => (0, sys::Signal(signal).name()),
+            };
+            journal.log(format_args!("App [{name}:{id}] exited with code [{code}] via signal [{signal}]"));
+            view.axm_actions.clear();
+            view.axm_monitor.clear();
+            if let Some(path) = &view.spec.pid_file {
+                // Somebody else may have removed it.
+                drop(std::fs::remove_file(path));
+            }
+            view.status == Status::Stopping
+        };
+        if stopping {
+            self.publish("exit");
+        }
+    }
+
+    fn forget_worker(&self, process: &Process, keep_listeners: bool) {
+        if let Some(worker) = process.worker {
+            self.context.cluster.lock().leave(worker, keep_listeners);
+        }
+        if !keep_listeners {
+            self.close_listeners();
+        }
+    }
+
+    pub(super) fn close_listeners(&self) {
+        let spec = self.spec();
+        self.context.cluster.lock().close_unused(&spec.name);
+    }
+}
+
+/// While a process is being ended only a signal can be sent at once; everything else waits for the end.
+fn signal_now(order: Order, pid: Option<i32>) -> Option<Order> {
+    let (Command::Signal(signal), Some(pid)) = (&order.command, pid) else { return Some(order) };
+    let sent =
+        sys::send_signal(pid, *signal).map_err(|error| format!("cannot send {}: {error}", signal.name()));
+    // The asking connection may have gone.
+    drop(order.answer.send(sent.map(|()| String::new())));
+    None
+}
