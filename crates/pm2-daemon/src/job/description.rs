@@ -45,7 +45,7 @@ pub(crate) struct Description {
 impl Description {
     /// Writes the description of an app. Runtime keys in it are dropped.
     pub(crate) fn new(app: &Map<String, Value>) -> Description {
-        let mut members = String::new();
+        let mut members = Vec::with_capacity(4096);
         let mut options = 0;
         let mut env = 0..0;
         for (key, value) in app {
@@ -67,7 +67,7 @@ impl Description {
                 }
             }
         }
-        members.shrink_to_fit();
+        let members = String::from_utf8(members).expect("JSON is UTF-8");
         Description { members: members.into_boxed_str(), options, env }
     }
 
@@ -95,11 +95,12 @@ impl Description {
     }
 }
 
-fn push_member(members: &mut String, key: &str, value: &Value) {
-    members.push_str(&Value::from(key).to_string());
-    members.push(':');
-    members.push_str(&value.to_string());
-    members.push(',');
+fn push_member(members: &mut Vec<u8>, key: &str, value: &Value) {
+    let written = "a value is written to memory without failing";
+    serde_json::to_writer(&mut *members, key).expect(written);
+    members.push(b':');
+    serde_json::to_writer(&mut *members, value).expect(written);
+    members.push(b',');
 }
 
 #[cfg(test)]

@@ -15,6 +15,10 @@ use crate::app::{CallerContext, CheckedApp, Map, StartOptions, check_object, res
 /// How many apps are worked on at once unless asked otherwise; instances of one app count as one.
 const APPS_AT_ONCE: usize = 2;
 
+/// The same when none of them takes its time to become ready: such a start is over when the process runs, and
+/// PM2's width would only leave the daemon waiting for this client.
+const QUICK_APPS_AT_ONCE: usize = 8;
+
 /// The keys of an app object that give it its name.
 const NAMING: [&str; 7] = ["name", "script", "exec", "cmd", "command", "namePrefix", "name_prefix"];
 
@@ -76,7 +80,8 @@ pub(super) async fn start_apps(
         assign(&mut planned, session.list().await?, &ctx);
     }
     let per_app = parallel.or(request.context.width());
-    let at_once = per_app.unwrap_or(APPS_AT_ONCE).max(1);
+    let default = if planned.iter().any(takes_time) { APPS_AT_ONCE } else { QUICK_APPS_AT_ONCE };
+    let at_once = per_app.unwrap_or(default).max(1);
     let outcomes = for_each(planned, at_once, |app| {
         let session = session.clone();
         let ctx = ctx.clone();
@@ -96,6 +101,17 @@ pub(super) async fn start_apps(
         }
     }
     Ok(started)
+}
+
+/// Whether a start waits for the app, not only for its process: workers, the ready message, and a restart
+/// waits for the old process.
+fn takes_time(app: &Planned) -> bool {
+    let options = &app.checked.options;
+    let is = |key: &str, value: &Value| options.get(key) == Some(value);
+    !app.ids.is_empty()
+        || is("wait_ready", &Value::Bool(true))
+        || is("exec_mode", &Value::from("cluster_mode"))
+        || options.get("instances").is_some()
 }
 
 async fn start_app(
