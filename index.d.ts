@@ -310,6 +310,9 @@ declare namespace pm2 {
     disable_source_map_support?: boolean
     disableSourceMapSupport?: boolean
     windowsHide?: boolean
+    /** `'strict'`: Node's own rule for unhandled rejections. Absent: they are logged and the app goes on, as under PM2. */
+    unhandled_rejections?: string
+    unhandledRejections?: string
     post_update?: string[]
     /** Beside a script: its arguments. */
     scriptArgs?: string[]

@@ -486,6 +486,13 @@ pub const OPTIONS: &[OptionSpec] = &[
         DefaultValue::None,
         "Group to run as, name or number. Absent: the user's.",
     ),
+    option(
+        "unhandled_rejections",
+        &["unhandledRejections"],
+        Kind::Text,
+        DefaultValue::None,
+        "Not an option of PM2. `strict`: Node's own rule for unhandled rejections instead of logging them and going on.",
+    ),
     option("windowsHide", &[], Kind::Switch, DefaultValue::Switch(true), "No console window on Windows."),
     option(
         "kill_retry_time",
