@@ -128,8 +128,12 @@ test('connect(true): the daemon and its apps end with the script', async (t) => 
 
 test('a daemon that dies fails the calls under way, and the next call launches another', async (t) => {
   const { pm2, daemonPid } = await makeHome(t)
-  const [app] = await pm2.start({ script: fixture('ignore-sigint.js'), kill_timeout: 20_000 })
-  await waitFor(async () => (await pm2.list())[0].pm2_env.status === 'online')
+  const [app] = await pm2.start({
+    script: fixture('ignore-sigint.js'),
+    kill_timeout: 20_000,
+    wait_ready: true,
+    listen_timeout: 20_000
+  })
   const stopping = [pm2.stop(app.pm_id), pm2.delete('all')]
   await waitFor(async () => (await pm2.list())[0].pm2_env.status === 'stopping')
   const first = await daemonPid()

@@ -43,7 +43,15 @@ test.serial('100 apps start, are listed, stop and are deleted through one script
 
 test.serial('a daemon killed under 20 calls: every callback fires once, with an error, and connect works again', async (t) => {
   const { script, daemonPid, pm2 } = await makeHome(t)
-  await pm2.start({ script: fixture('ignore-sigint.js'), name: 'stubborn', kill_timeout: 20_000, instances: 20, exec_mode: 'fork' })
+  await pm2.start({
+    script: fixture('ignore-sigint.js'),
+    name: 'stubborn',
+    kill_timeout: 20_000,
+    wait_ready: true,
+    listen_timeout: 20_000,
+    instances: 20,
+    exec_mode: 'fork'
+  })
   const daemon = await daemonPid()
   const running = script(`
     pm2.connect((error) => {

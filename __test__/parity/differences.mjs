@@ -199,11 +199,4 @@ export const differences = [
     path: /^environ node[^/]*\/(NODE_CHANNEL_FD|NODE_CHANNEL_SERIALIZATION_MODE|PM2_RS_CHANNEL_FD)$/,
     reason: 'An open channel costs a Node app 0.7 MB. The app runtime opens it when the app looks at it; process.env shows none of these variables under either.',
   },
-  {
-    id: 'the Node version of an app that ends at once is known',
-    scenario: /^dump-resurrect$/,
-    path: /\/node_version$/,
-    when: (left) => absent(left),
-    reason: 'npm pm2 loses the message when the app ends before it is sent.',
-  },
 ]

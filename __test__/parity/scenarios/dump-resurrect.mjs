@@ -3,6 +3,7 @@ export async function run(pm2, t) {
   await t.quiet.start({ name: 'running', script: 'alive.js', env: { FOO: 'bar' } })
   await t.quiet.start({ name: 'pair', script: 'instance.js', instances: 2, exec_mode: 'fork' })
   await t.quiet.start({ name: 'halted', script: 'other.js' })
+  await t.settled()
   await t.quiet.stop('halted')
   await t.online('running')
   await t.snapshot('before')
