@@ -8,7 +8,7 @@ use super::session::Json;
 /// Processes that came up, and why others did not.
 #[derive(Debug, Default)]
 pub struct Started {
-    /// One element per process, in the order they were done: the short form of a restarted one, the daemon's
+    /// One element per process, in the order of what was asked for: the short form of a restarted one, the daemon's
     /// whole answer for a new one.
     pub result: Vec<Json>,
     /// One element per app that could not be started; the others were.

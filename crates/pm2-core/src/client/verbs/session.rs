@@ -179,9 +179,10 @@ pub(super) fn width(asked: Option<usize>, configured: Option<usize>, n_targets: 
     chosen.max(1)
 }
 
-/// Runs an action for every item, at most `width` at once, and gives the results in the order they came.
+/// Runs an action for every item, at most `width` at once, and gives the results in the order of the items.
 ///
-/// Actions begin in the order of the items, each with its first request, so that ids are given in that order.
+/// Actions begin in that order, too, each with its first request, so that ids are given accordingly. PM2 gives
+/// results as they come; with its slower starts that is nearly always the same.
 /// The first error ends it: what has begun is waited for, what has not is left.
 pub(super) async fn for_each<I, T, F>(
     items: Vec<I>,
@@ -191,13 +192,17 @@ pub(super) async fn for_each<I, T, F>(
 where
     F: Future<Output = Result<T, VerbError>>,
 {
-    let mut items = items.into_iter();
-    let mut running: FuturesUnordered<F> = items.by_ref().take(width).map(&action).collect();
+    let numbered = |(position, item)| {
+        let running = action(item);
+        async move { (position, running.await) }
+    };
+    let mut items = items.into_iter().enumerate();
+    let mut running: FuturesUnordered<_> = items.by_ref().take(width).map(numbered).collect();
     let mut results = Vec::new();
     let mut failure = None;
-    while let Some(ended) = running.next().await {
+    while let Some((position, ended)) = running.next().await {
         match ended {
-            Ok(result) => results.push(result),
+            Ok(result) => results.push((position, result)),
             Err(error) => {
                 failure.get_or_insert(error);
             }
@@ -205,8 +210,12 @@ where
         if failure.is_none()
             && let Some(item) = items.next()
         {
-            running.push(action(item));
+            running.push(numbered(item));
         }
     }
-    failure.map_or(Ok(results), Err)
+    if let Some(error) = failure {
+        return Err(error);
+    }
+    results.sort_unstable_by_key(|(position, _)| *position);
+    Ok(results.into_iter().map(|(_, result)| result).collect())
 }
