@@ -111,7 +111,10 @@ function reported({ pm2_env: env }) {
 }
 
 function environment(pid) {
-  const text = fs.readFileSync(`/proc/${pid}/environ`, 'utf8')
+  // A start is over a moment before the kernel shows the new environment.
+  const read = () => fs.readFileSync(`/proc/${pid}/environ`, 'utf8')
+  let text = read()
+  for (const deadline = Date.now() + 2000; text === '' && Date.now() < deadline; ) text = read()
   return Object.fromEntries(text.split('\0').filter(Boolean).map((entry) => {
     const at = entry.indexOf('=')
     return [entry.slice(0, at), entry.slice(at + 1)]

@@ -39,7 +39,12 @@ pub(crate) fn wait_for_end(pid: i32) {
 
 /// The variables a process was started with; later ones of the same name are an error.
 pub(crate) fn environment(pid: i32) -> BTreeMap<String, String> {
-    let bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let mut bytes = Vec::new();
+    // A start is over a moment before the kernel shows the new environment.
+    until("the environment is there", || {
+        bytes = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+        !bytes.is_empty()
+    });
     let mut variables = BTreeMap::new();
     for pair in bytes.split(|byte| *byte == 0).filter(|pair| !pair.is_empty()) {
         let pair = String::from_utf8(pair.to_vec()).unwrap();
