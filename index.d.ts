@@ -163,157 +163,200 @@ declare namespace pm2 {
    * Durations are milliseconds unless said otherwise.
    */
   interface StartOptions {
-    /** Default: file name of the script without its extension. */
-    name?: string
-    /** The file to run, relative to `cwd`, a command in `PATH`, or a command with arguments. */
-    script?: string
-    /** Group of processes, usable as target. Default: `"default"`. */
-    namespace?: string
-    /** Working directory of the app. Default: that of the API instance. */
-    cwd?: string
-    /** Arguments of the script; a text is split at blanks. */
-    args?: string | string[]
-    /** What runs the script; `"none"` runs the file itself. Default: by extension, `node` for `.js`. */
-    interpreter?: string
-    exec_interpreter?: string
-    execInterpreter?: string
-    /** Arguments of the interpreter. */
-    node_args?: string | string[]
-    nodeArgs?: string | string[]
-    interpreter_args?: string | string[]
-    interpreterArgs?: string | string[]
-    /** Default: `"cluster"` if `instances` is given and Node runs the script, else `"fork"`. */
-    exec_mode?: ExecMode
-    execMode?: ExecMode
-    /** Number of processes; 0 or `"max"`: one per core, negative: that many fewer than cores. Default: 1. */
-    instances?: number | string
-    /** Environment variables on top of the caller's. */
-    env?: Environment
+    /** Stand for `script` when there is none. */
+    cmd?: string
+    command?: string
     /** Environment variables used when started with `{env: '<name>'}`. */
     [environment: `env_${string}`]: Environment | undefined
-    /** Inherited variables whose name contains one of these are left out. */
+    // The table in crates/pm2-core/src/app/options.rs; a test there writes this part.
+    // <options>
+    /** Path of the script, a command in PATH, or a shell command if it contains a space. `cmd` and `command` count when there is no script. */
+    script?: string
+    exec?: string
+    /** Name of the process. Absent: the script's file name without its last extension. */
+    name?: string
+    /** Stored; acts only when given beside a configuration file. */
+    name_prefix?: string
+    namePrefix?: string
+    /** Inherited variables to leave out: an array drops names containing one of its texts, a text drops that name, `true` keeps only the basic ones. */
     filter_env?: boolean | string | string[]
     filterEnv?: boolean | string | string[]
-    /** Variable `PORT` of the app. */
-    port?: number
-    /** Name of the variable with the number of the instance. Default: `"NODE_APP_INSTANCE"`. */
-    instance_var?: string
-    instanceVar?: string
-    /** Name of a variable that grows by one per instance. */
-    increment_var?: string
-    incrementVar?: string
-    append_env_to_name?: boolean
-    appendEnvToName?: boolean
-
-    /** Log of the standard output. Default: `<home>/logs/<name>-out.log`. `"/dev/null"`: none. */
+    /** Group the process belongs to; usable as a target. */
+    namespace?: string
+    /** Bookkeeping of modules. */
+    install_url?: string
+    installUrl?: string
+    /** Working directory; relative to the caller's. Absent: the caller's. */
+    cwd?: string
+    /** Arguments of the process. */
+    args?: string | Array<string | number>
+    /** Program that runs the script; `none` runs the script itself. Absent: chosen by extension. */
+    exec_interpreter?: string
+    interpreter?: string
+    execInterpreter?: string
+    /** Arguments of the interpreter, before the script. */
+    node_args?: string | string[]
+    interpreter_args?: string | string[]
+    interpreterArgs?: string | string[]
+    nodeArgs?: string | string[]
+    /** File for standard output; `NULL` for none. Absent: `<home>/logs/<name>-out.log`. */
     out_file?: string
-    outFile?: string
+    out_log?: string
     output?: string
     out?: string
-    /** Log of the standard error. Default: `<home>/logs/<name>-error.log`. */
+    outFile?: string
+    /** File for standard error; `NULL` for none. Absent: `<home>/logs/<name>-error.log`. */
     error_file?: string
-    errorFile?: string
-    error?: string
+    err_log?: string
+    err_file?: string
     err?: string
-    /** One more log with both; `true`: `<home>/logs/<name>.log`. Default: none. */
-    log_file?: string | boolean
-    logFile?: string | boolean
-    log?: string | boolean
-    /** One log for all instances, without their number in its name. Default: true for a single fork app. */
-    merge_logs?: boolean
-    mergeLogs?: boolean
-    combine_logs?: boolean
-    /** Nothing is written and no log events are published. Default: false. */
+    error?: string
+    errorFile?: string
+    /** A third file with both streams; `true` for `<home>/logs/<name>.log`. Absent: none. */
+    log_file?: boolean | string
+    log?: boolean | string
+    logFile?: boolean | string
+    /** `true` writes no log at all. Absent: false. */
     disable_logs?: boolean
     disableLogs?: boolean
-    /** `"json"`: one JSON object per chunk. */
+    /** `json` writes one JSON object per chunk. */
     log_type?: string
     logType?: string
-    /** A day.js format put before each line. */
+    /** Date put before each line, in day.js letters. Absent: no date. */
     log_date_format?: string
     logDateFormat?: string
-    /** Short for `log_date_format: 'YYYY-MM-DDTHH:mm:ss'`. */
+    /** `true` stands for the date format `YYYY-MM-DDTHH:mm:ss`. Absent: false. */
     time?: boolean
-    /** Default: `<home>/pids/<name>-<pm_id>.pid`. */
-    pid_file?: string
-    pidFile?: string
-    pid?: string
-
-    /** `false`: listed as stopped, not started. Default: true. */
-    autostart?: boolean
-    /** `false`: not started again after it ended. Default: true. */
-    autorestart?: boolean
-    /** Exit codes after which it stays stopped. */
-    stop_exit_codes?: number | Array<number | string>
-    stopExitCodes?: number | Array<number | string>
-    /** Shorter runs count as unstable: ms, at least 100, or a text such as `"10s"`. Default: 1000. */
-    min_uptime?: number | string
-    minUptime?: number | string
-    /** That many unstable runs in a row make it `errored`. Default: 16. */
-    max_restarts?: number
-    maxRestarts?: number
-    /** Wait before a restart, ms. Default: 0. */
-    restart_delay?: number
-    restartDelay?: number
-    /** First wait before a restart, ms; grows by half each time up to 15 000. Default: none. */
-    exp_backoff_restart_delay?: number
-    expBackoffRestartDelay?: number
-    /** Restart above that much memory: bytes, or a text such as `"100M"`. Default: no limit. */
+    /** Environment, laid over the caller's. */
+    env?: Environment
+    /** Bytes, or a number with `K`, `M`, `G`; above it the process is restarted. */
     max_memory_restart?: number | string
     maxMemoryRestart?: number | string
-    /** Restart at these times, cron pattern of 5 or 6 fields. */
-    cron_restart?: string
-    cronRestart?: string
-    cron?: string
-    /** Restart when files change: `true` for the working directory, or paths. Default: false. */
-    watch?: boolean | string | string[]
-    /** ms in app objects, `watchDelay` beside a script: seconds. */
-    watch_delay?: number
-    watchDelay?: number
-    ignore_watch?: string | string[]
-    ignoreWatch?: string | string[]
-    watch_options?: object
-    watchOptions?: object
-
-    /** Time between the request to end and SIGKILL, ms. Default: 1600. */
-    kill_timeout?: number
-    killTimeout?: number
-    kill_retry_time?: number
-    killRetryTime?: number
-    /** `false`: only the main process is signalled. Default: true. */
-    treekill?: boolean
-    /** Ask with the IPC message `"shutdown"` instead of SIGINT. Default: false. */
-    shutdown_with_message?: boolean
-    shutdownWithMessage?: boolean
-    /** Online only after `process.send('ready')`. Default: false. */
-    wait_ready?: boolean
-    waitReady?: boolean
-    /** Longest wait for ready or listening, ms. Default: 3000. */
-    listen_timeout?: number
-    listenTimeout?: number
-
-    /** User and group to run as; the daemon must be root. */
-    uid?: number | string
-    user?: number | string
-    gid?: number | string
-    /** Beside a script: start it although it runs already. Default: false. */
-    force?: boolean
-    execute_command?: boolean
-    executeCommand?: boolean
-    write?: boolean
-    vizion?: boolean
-    /** `false`: nothing of PM2 is loaded into Node apps, so no metrics and no actions. Default: true. */
-    pmx?: boolean | string
-    automation?: boolean
+    /** File for the process number. Absent: `<home>/pids/<name>.pid`. */
+    pid_file?: string
+    pid?: string
+    pidFile?: string
+    /** Wait before an automatic restart, ms. Absent: 0. */
+    restart_delay?: number
+    restartDelay?: number
+    /** First wait before an automatic restart, ms; grows by half each time up to 15 000. */
+    exp_backoff_restart_delay?: number
+    expBackoffRestartDelay?: number
+    /** Stored, without effect. */
     source_map_support?: boolean
     sourceMapSupport?: boolean
+    /** `true` leaves source maps off in Node apps. Absent: false. */
     disable_source_map_support?: boolean
     disableSourceMapSupport?: boolean
-    windowsHide?: boolean
-    /** `'strict'`: Node's own rule for unhandled rejections. Absent: they are logged and the app goes on, as under PM2. */
+    /** `true`: online once the process sends `ready`. Absent: false. */
+    wait_ready?: boolean
+    waitReady?: boolean
+    /** Number of processes; `max` or 0 for one per CPU, negative for that many fewer. */
+    instances?: number | string
+    /** Wait between the stop signal and SIGKILL, ms. Absent: 1600. */
+    kill_timeout?: number
+    killTimeout?: number
+    /** `true` stops by the message `shutdown` instead of a signal. Absent: false. */
+    shutdown_with_message?: boolean
+    shutdownWithMessage?: boolean
+    /** Longest wait for a process to be ready, ms. Absent: 3000. */
+    listen_timeout?: number
+    listenTimeout?: number
+    /** Cron pattern of five or six fields at which to restart; `0` for off. */
+    cron_restart?: number | string
+    cron?: number | string
+    cronRestart?: number | string
+    /** `true` puts no id into the names of log files. Absent: true for a single process that is not in cluster mode. */
+    merge_logs?: boolean
+    combine_logs?: boolean
+    mergeLogs?: boolean
+    /** Whether git metadata may be looked up. */
+    vizion?: boolean
+    /** `false` lists the process without starting it. */
+    autostart?: boolean
+    /** `false` leaves the process stopped after it exits. */
+    autorestart?: boolean
+    /** Exit codes after which it is not restarted. */
+    stop_exit_codes?: number | Array<number | string>
+    stopExitCodes?: number | Array<number | string>
+    /** Quiet time before a restart by watch, ms; the spelling `watchDelay` beside a script name is in seconds. */
+    watch_delay?: number
+    watchDelay?: number
+    /** `true` or `[]` watches the working directory, else the given paths. Absent: false. */
+    watch?: boolean | string | string[]
+    /** Paths not to watch. Absent: dot files and `node_modules`. */
+    ignore_watch?: string | string[]
+    ignoreWatch?: string | string[]
+    /** Options of the file watcher. */
+    watch_options?: object
+    watchOptions?: object
+    /** A shorter run counts as unstable; ms or a number with `h`, `m`, `s`, at least 100. Absent: 1000. */
+    min_uptime?: number | string
+    minUptime?: number | string
+    /** Unstable runs in a row after which the process is given up. Absent: 16. */
+    max_restarts?: number
+    maxRestarts?: number
+    /** `true` forces fork mode. */
+    execute_command?: boolean
+    executeCommand?: boolean
+    /** `cluster` or `fork`. Absent: cluster for Node apps with `instances`, else fork. */
+    exec_mode?: ExecMode
+    execMode?: ExecMode
+    /** `true` starts a script that already runs again. */
+    force?: boolean
+    /** `true` ends the name with the chosen environment. Absent: false. */
+    append_env_to_name?: boolean
+    appendEnvToName?: boolean
+    /** Commands run after `pull`. */
+    post_update?: string[]
+    postUpdate?: string[]
+    /** Tracing by the agent; nothing is installed for it. */
+    trace?: boolean
+    /** `true` sets `trace` to false. */
+    disable_trace?: boolean
+    disableTrace?: boolean
+    /** Accepted, without effect. */
+    v8?: boolean
+    /** Accepted, without effect. */
+    event_loop_inspector?: boolean
+    eventLoopInspector?: boolean
+    /** `true` sets `trace` to true. */
+    deep_monitoring?: boolean
+    deepMonitoring?: boolean
+    /** Variable that grows by one per instance. */
+    increment_var?: string
+    incrementVar?: string
+    /** Variable that holds the number of the instance. */
+    instance_var?: string
+    instanceVar?: string
+    /** `false` loads no runtime into Node apps. */
+    pmx?: boolean | string
+    /** `false` sets `pmx` to false. */
+    automation?: boolean
+    /** `false` signals only the main process. */
+    treekill?: boolean
+    /** Variable `PORT` of the app. */
+    port?: number
+    /** Informative; always the caller's user. */
+    username?: string
+    /** User to run as, name or number; root only. */
+    uid?: number | string
+    user?: number | string
+    /** Group to run as, name or number. Absent: the user's. */
+    gid?: number | string
+    /** Not an option of PM2. `strict`: Node's own rule for unhandled rejections instead of logging them and going on. */
     unhandled_rejections?: string
     unhandledRejections?: string
-    post_update?: string[]
+    /** No console window on Windows. */
+    windowsHide?: boolean
+    /** How often a dying process is looked at, ms. */
+    kill_retry_time?: number
+    killRetryTime?: number
+    /** `true` writes the options to `<name>-pm2.json`. */
+    write?: boolean
+    /** Configuration of the agent; variable `io` of the app as JSON text. */
+    io?: object
+    // </options>
     /** Beside a script: its arguments. */
     scriptArgs?: string[]
     [option: string]: unknown

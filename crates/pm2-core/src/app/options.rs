@@ -35,8 +35,8 @@ pub enum Kind {
     SwitchOrText,
     /// Boolean, array or text.
     SwitchListOrText,
-    /// Number, or text that is one.
-    Number,
+    /// Number in that unit, or text that is one.
+    Number(Unit),
     /// Number that is not negative.
     Count,
     /// Bytes: number, or text with `K`, `M` or `G`.
@@ -55,7 +55,29 @@ pub enum Kind {
     Mode,
 }
 
+/// What the numbers of an option count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// A plain number.
+    One,
+    /// Milliseconds.
+    Millisecond,
+    /// Bytes.
+    Byte,
+}
+
 impl Kind {
+    /// What a number of this kind counts.
+    #[must_use]
+    pub fn unit(self) -> Unit {
+        match self {
+            Self::Number(unit) => unit,
+            Self::Time => Unit::Millisecond,
+            Self::Size => Unit::Byte,
+            _ => Unit::One,
+        }
+    }
+
     /// Accepted JavaScript types, in the order the messages name them.
     #[must_use]
     pub fn type_names(self) -> &'static [&'static str] {
@@ -65,7 +87,7 @@ impl Kind {
             Self::Switch => &["[object Boolean]"],
             Self::SwitchOrText => &["[object Boolean]", "[object String]"],
             Self::SwitchListOrText => &["[object Boolean]", "[object Array]", "[object String]"],
-            Self::Number | Self::Count => &["[object Number]"],
+            Self::Number(_) | Self::Count => &["[object Number]"],
             Self::Size => &["[object String]", "[object Number]"],
             Self::Time => &["[object Number]", "[object String]"],
             Self::List => &["[object Array]", "[object String]"],
@@ -251,14 +273,14 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "restart_delay",
         &["restartDelay"],
-        Kind::Number,
+        Kind::Number(Unit::Millisecond),
         DefaultValue::None,
         "Wait before an automatic restart, ms. Absent: 0.",
     ),
     option(
         "exp_backoff_restart_delay",
         &["expBackoffRestartDelay"],
-        Kind::Number,
+        Kind::Number(Unit::Millisecond),
         DefaultValue::None,
         "First wait before an automatic restart, ms; grows by half each time up to 15 000.",
     ),
@@ -286,14 +308,14 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "instances",
         &[],
-        Kind::Number,
+        Kind::Number(Unit::One),
         DefaultValue::Number(1),
         "Number of processes; `max` or 0 for one per CPU, negative for that many fewer.",
     ),
     option(
         "kill_timeout",
         &["killTimeout"],
-        Kind::Number,
+        Kind::Number(Unit::Millisecond),
         DefaultValue::None,
         "Wait between the stop signal and SIGKILL, ms. Absent: 1600.",
     ),
@@ -307,7 +329,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "listen_timeout",
         &["listenTimeout"],
-        Kind::Number,
+        Kind::Number(Unit::Millisecond),
         DefaultValue::None,
         "Longest wait for a process to be ready, ms. Absent: 3000.",
     ),
@@ -350,7 +372,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "watch_delay",
         &["watchDelay"],
-        Kind::Number,
+        Kind::Number(Unit::Millisecond),
         DefaultValue::None,
         "Quiet time before a restart by watch, ms; the spelling `watchDelay` beside a script name is in seconds.",
     ),
@@ -470,7 +492,7 @@ pub const OPTIONS: &[OptionSpec] = &[
         DefaultValue::Switch(true),
         "`false` signals only the main process.",
     ),
-    option("port", &[], Kind::Number, DefaultValue::None, "Variable `PORT` of the app."),
+    option("port", &[], Kind::Number(Unit::One), DefaultValue::None, "Variable `PORT` of the app."),
     option("username", &[], Kind::Text, DefaultValue::None, "Informative; always the caller's user."),
     option(
         "uid",
@@ -497,7 +519,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     option(
         "kill_retry_time",
         &["killRetryTime"],
-        Kind::Number,
+        Kind::Number(Unit::Millisecond),
         DefaultValue::Number(100),
         "How often a dying process is looked at, ms.",
     ),

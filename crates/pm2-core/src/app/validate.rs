@@ -170,7 +170,7 @@ fn convert(option: &OptionSpec, value: Value) -> Result<Value, String> {
             _ => Err(hint_message(name, HINT_MODE)),
         },
         (Kind::ExitCodes, Value::Array(_)) => Ok(coerce::number(&value).map_or(value, Value::Number)),
-        (Kind::Number | Kind::Count | Kind::ExitCodes | Kind::TextOrNumber, _)
+        (Kind::Number(_) | Kind::Count | Kind::ExitCodes | Kind::TextOrNumber, _)
             if coerce::number(&value).is_some() =>
         {
             let number = coerce::number(&value).ok_or_else(|| wrong_type(&value))?;
