@@ -68,6 +68,9 @@ export interface ConnectOptions {
 /** The file URL of the loaded addon; the executable `pm2-rs` lies beside it. */
 export declare function moduleUrl(): string
 
+/** Reads YAML with the types of its core schema, as js-yaml does. */
+export declare function parseYaml(text: string): Yaml
+
 /** Whether a daemon listens; launches none. */
 export declare function ping(options: PingOptions): Promise<boolean>
 
@@ -85,4 +88,22 @@ export interface Refusal {
   message: string
   /** Name for programs, such as `EACCES` or `PM2_NOT_RUNNING`. */
   code: string
+}
+
+/** A YAML text as JSON, or why it is none. */
+export interface Yaml {
+  /** JSON text; `null` for an empty document. */
+  json?: string
+  /** What is wrong, and where. */
+  error?: YamlMistake
+}
+
+/** What is wrong with a YAML text. */
+export interface YamlMistake {
+  /** Text for people. */
+  message: string
+  /** From 1. */
+  line: number
+  /** From 1, in characters. */
+  column: number
 }

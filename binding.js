@@ -838,4 +838,5 @@ module.exports = nativeBinding
 module.exports.Connection = nativeBinding.Connection
 module.exports.connect = nativeBinding.connect
 module.exports.moduleUrl = nativeBinding.moduleUrl
+module.exports.parseYaml = nativeBinding.parseYaml
 module.exports.ping = nativeBinding.ping

@@ -51,12 +51,12 @@ test('start takes scripts, app objects and configuration files', async (t) => {
     [['a.js'], { script: 'a.js', options: {} }],
     [['a.js', { name: 'x' }], { script: 'a.js', options: { name: 'x' } }],
     [['a.js', 'apps.json'], { script: 'a.js', options: {} }],
-    [[app], { apps: [app], options: {} }],
-    [[[app, app]], { apps: [app, app], options: {} }],
-    [[{ apps: [app] }, { only: 'a' }], { apps: [app], options: { only: 'a' } }],
-    [[[]], { apps: [], options: {} }],
-    [['apps.json'], { apps: [app], options: {} }],
-    [['apps.json', { env: 'production' }], { apps: [app], options: { env: 'production' } }]
+    [[app], { config: [app], options: {} }],
+    [[[app, app]], { config: [app, app], options: {} }],
+    [[{ apps: [app] }, { only: 'a' }], { config: [app], options: { only: 'a' } }],
+    [[[]], { config: [], options: {} }],
+    [['apps.json'], { config: [app], options: {} }],
+    [['apps.json', { env: 'production' }], { config: [app], options: { env: 'production' } }]
   ]
   for (const [args, expected] of cases) t.deepEqual(await request(t, 'start', ...args), ['start', expected])
   t.is(t.context.seen.cwd, t.context.folder)
@@ -78,8 +78,8 @@ test('restart, reload, stop and delete take processes, app objects and files', a
     t.deepEqual(await request(t, method, 0), [method, { target: 0, options: {} }])
     t.deepEqual(await request(t, method, 'a', { updateEnv: true }), [method, { target: 'a', options: { updateEnv: true } }])
     t.deepEqual(await request(t, method, ['a', 1]), [method, { target: ['a', 1], options: {} }])
-    t.deepEqual(await request(t, method, app), [method, { apps: [app], options: {} }])
-    t.deepEqual(await request(t, method, 'apps.json'), [method, { apps: [app], options: {} }])
+    t.deepEqual(await request(t, method, app), [method, { config: [app], options: {} }])
+    t.deepEqual(await request(t, method, 'apps.json'), [method, { config: [app], options: {} }])
   }
   const file = path.join(t.context.folder, 'apps.json')
   for (const method of ['stop', 'delete']) {

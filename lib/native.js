@@ -33,4 +33,9 @@ function ping({ home, env }) {
   return load().ping({ home, env: JSON.stringify(env) })
 }
 
-module.exports = { connect, ping }
+/** A YAML text: `{json}`, or `{error: {message, line, column}}`. */
+function parseYaml(text) {
+  return load().parseYaml(text)
+}
+
+module.exports = { connect, parseYaml, ping }

@@ -36,7 +36,7 @@ async function startRequest(cwd, first, second) {
     )
   }
   const options = isOptions(second) ? second : {}
-  return { apps: await apps(first, cwd, options), options, context: context(cwd, true) }
+  return { config: await apps(first, cwd, options), options, context: context(cwd, true) }
 }
 
 /** `restart`, `reload`: processes, or app objects and configuration files as in `start`. */
@@ -45,7 +45,7 @@ async function againRequest(cwd, target, second) {
   if (holdsApps(target)) {
     // A list on the standard input is one of names: nothing is started that is not there.
     const kind = target === STANDARD_INPUT ? { names_only: true } : {}
-    return { apps: await apps(target, cwd, options), ...kind, options, context: context(cwd, true) }
+    return { config: await apps(target, cwd, options), ...kind, options, context: context(cwd, true) }
   }
   checkTarget(target)
   // A target may be the path of a script, seen from where the caller is now.
@@ -55,7 +55,7 @@ async function againRequest(cwd, target, second) {
 /** `stop`, `delete`: processes, or the names in app objects and configuration files. */
 async function endRequest(target) {
   const cwd = process.cwd()
-  if (holdsApps(target)) return { apps: await apps(target, undefined, {}), context: context(cwd, true) }
+  if (holdsApps(target)) return { config: await apps(target, undefined, {}), context: context(cwd, true) }
   return { target: checkTarget(target), context: context(cwd) }
 }
 

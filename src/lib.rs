@@ -26,3 +26,36 @@ fn use_one_thread() {
 pub fn module_url(env: Env) -> napi::Result<String> {
     env.get_module_file_name()
 }
+
+/// A YAML text as JSON, or why it is none.
+#[napi(object)]
+pub struct Yaml {
+    /// JSON text; `null` for an empty document.
+    pub json: Option<String>,
+    /// What is wrong, and where.
+    pub error: Option<YamlMistake>,
+}
+
+/// What is wrong with a YAML text.
+#[napi(object)]
+pub struct YamlMistake {
+    /// Text for people.
+    pub message: String,
+    /// From 1.
+    pub line: u32,
+    /// From 1, in characters.
+    pub column: u32,
+}
+
+/// Reads YAML with the types of its core schema, as js-yaml does.
+#[napi]
+pub fn parse_yaml(text: String) -> Yaml {
+    match pm2_core::config::parse_yaml(&text) {
+        Ok(value) => Yaml { json: Some(value.to_string()), error: None },
+        Err(error) => {
+            let place = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+            let (line, column) = (place(error.line), place(error.column));
+            Yaml { json: None, error: Some(YamlMistake { message: error.message, line, column }) }
+        }
+    }
+}

@@ -6,6 +6,7 @@
 pub mod app;
 pub mod atomic_file;
 pub mod client;
+pub mod config;
 pub mod dump;
 pub mod home;
 pub mod protocol;

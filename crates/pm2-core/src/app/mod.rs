@@ -27,6 +27,7 @@ mod validate;
 mod watch_extension;
 
 pub use check::{CheckedApp, Form, check_object, check_script};
+pub(crate) use coerce::number_from_f64;
 pub use context::{CallerContext, StartOptions};
 pub use cron::{CronError, check_cron};
 pub use error::AppError;

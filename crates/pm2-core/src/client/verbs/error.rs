@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::app::AppError;
 use crate::client::CallError;
 use crate::client::error::io_code;
+use crate::config::ShapeError;
 use crate::dump::DumpError;
 use crate::target::{NotFound, TargetError};
 
@@ -38,6 +39,9 @@ pub enum VerbError {
     /// An app cannot be started as described.
     #[error(transparent)]
     App(#[from] AppError),
+    /// A configuration file contains something else.
+    #[error(transparent)]
+    Config(#[from] ShapeError),
     /// The target is of a wrong type or not a regular expression.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -96,7 +100,7 @@ impl VerbError {
             Self::Interrupted => Some("PM2_INTERRUPTED"),
             Self::Shape(_) => Some("PM2_NOT_UNDERSTOOD"),
             Self::UnknownVerb(_) => Some("PM2_UNKNOWN_VERB"),
-            Self::Target(TargetError::Type(_)) => Some("ERR_INVALID_ARG_TYPE"),
+            Self::Target(TargetError::Type(_)) | Self::Config(_) => Some("ERR_INVALID_ARG_TYPE"),
             Self::Dump(DumpError::Read { source, .. }) => io_code(source),
             Self::Dump(DumpError::Write(error)) => io_code(&error.source),
             Self::Io { source, .. } => io_code(source),

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::error::VerbError;
 use crate::app::{CallerContext, Map};
+use crate::config::apps_of;
 use crate::home::Home;
 
 /// The process that asks: `{cwd, env, node}`.
@@ -61,9 +63,10 @@ impl Caller {
 pub struct TargetRequest {
     /// An id, a name, a namespace, a `/pattern/`, `"all"`, or a list of these.
     pub target: Option<Value>,
-    /// Instead of a target: app objects, as in a configuration file.
-    pub apps: Option<Vec<Map>>,
-    /// With `apps`: only their names count, and nothing is started that is not listed. `stop` and `delete` always
+    /// Instead of a target: what a configuration file contains, in any of its shapes.
+    #[serde(deserialize_with = "present")]
+    pub config: Option<Value>,
+    /// With `config`: only their names count, and nothing is started that is not listed. `stop` and `delete` always
     /// do so.
     pub names_only: bool,
     /// `parallel`, `updateEnv`, `force`, and changed app options.
@@ -73,6 +76,11 @@ pub struct TargetRequest {
 }
 
 impl TargetRequest {
+    /// The apps in `config`.
+    pub(super) fn apps(&self) -> Result<Option<Vec<Map>>, VerbError> {
+        apps(self.config.as_ref(), &self.options)
+    }
+
     /// How many actions at once were asked for.
     pub(super) fn parallel(&self) -> Option<usize> {
         let asked = self.options.get("parallel")?;
@@ -90,12 +98,31 @@ impl TargetRequest {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct StartRequest {
-    /// App objects, as in a configuration file.
-    pub apps: Option<Vec<Map>>,
-    /// Instead of apps: a path, a command in PATH, a shell command, or the name of a known process.
+    /// What a configuration file contains, in any of its shapes.
+    #[serde(deserialize_with = "present")]
+    pub config: Option<Value>,
+    /// Instead of it: a path, a command in PATH, a shell command, or the name of a known process.
     pub script: Option<String>,
-    /// With apps the options of `options.md` §5.3; with a script those of the app.
+    /// With `config` the options of `options.md` §5.3; with a script those of the app.
     pub options: Map,
     /// Who asks.
     pub context: Caller,
+}
+
+impl StartRequest {
+    /// The apps in `config`.
+    pub(super) fn apps(&self) -> Result<Option<Vec<Map>>, VerbError> {
+        apps(self.config.as_ref(), &self.options)
+    }
+}
+
+fn apps(config: Option<&Value>, options: &Map) -> Result<Option<Vec<Map>>, VerbError> {
+    let environment = options.get("env").and_then(Value::as_str);
+    let read = |config: &Value| Ok(apps_of(config.clone(), environment)?);
+    config.map(read).transpose()
+}
+
+/// An empty file is not the same as none.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }

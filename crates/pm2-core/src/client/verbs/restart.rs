@@ -89,18 +89,18 @@ async fn reload_as(session: &Session, request: &TargetRequest, how: Replace) -> 
 }
 
 async fn replace(session: &Session, request: &TargetRequest, how: Replace) -> Result<Started, VerbError> {
-    if let Some(apps) = request.apps.as_deref().filter(|_| request.names_only) {
-        let result = replace_named(session, apps, request, how).await?;
-        return Ok(Started::all(result));
-    }
-    if let Some(apps) = &request.apps {
+    if let Some(apps) = request.apps()? {
+        if request.names_only {
+            let result = replace_named(session, &apps, request, how).await?;
+            return Ok(Started::all(result));
+        }
         let start = StartRequest {
-            apps: None,
+            config: None,
             script: None,
             options: request.options.clone(),
             context: request.context.clone(),
         };
-        return start_apps(session, apps, &start, how, request.parallel()).await;
+        return start_apps(session, &apps, &start, how, request.parallel()).await;
     }
     if request.options.get("env").is_some_and(|env| !env.is_null()) {
         return Err(VerbError::EnvWithoutFile);

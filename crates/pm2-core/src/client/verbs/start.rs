@@ -16,7 +16,7 @@ use crate::target::{self, Target};
 
 /// Starts apps or a script.
 ///
-/// With `apps`: known names are restarted, the others started, errors collected. With `script`, in this order:
+/// With `config`: known names are restarted, the others started, errors collected. With `script`, in this order:
 /// a bare word that names processes or a namespace restarts these, a number restarts that id, a script that runs
 /// under this name already is restarted unless it is up, everything else is started. Behaviour of PM2 7.0.4,
 /// specification `api.md` §5.1.
@@ -24,8 +24,8 @@ use crate::target::{self, Target};
 /// # Errors
 /// A mistake in the options; with a script also whatever keeps it from starting.
 pub async fn start(session: &Session, request: &StartRequest) -> Result<Started, VerbError> {
-    if let Some(apps) = &request.apps {
-        return start_apps(session, apps, request, Replace::Restart, None).await;
+    if let Some(apps) = request.apps()? {
+        return start_apps(session, &apps, request, Replace::Restart, None).await;
     }
     let script = request.script.as_deref().unwrap_or_default();
     let started = start_script(session, script, request).await?;

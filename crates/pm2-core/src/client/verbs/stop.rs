@@ -63,7 +63,8 @@ pub async fn delete(session: &Session, request: &TargetRequest) -> Result<Vec<Js
 }
 
 async fn act(session: &Session, request: &TargetRequest, action: Action) -> Result<Vec<Json>, VerbError> {
-    let ids = match &request.apps {
+    let apps = request.apps()?;
+    let ids = match &apps {
         Some(apps) => ids_named(session, apps, &request.context).await?,
         None => {
             let target = request.target.as_ref();
@@ -71,7 +72,7 @@ async fn act(session: &Session, request: &TargetRequest, action: Action) -> Resu
             session.select(target, &cwd, action.verb()).await?
         }
     };
-    let is_compact = request.apps.is_none();
+    let is_compact = apps.is_none();
     let width = action.width(request, ids.len());
     let answers = for_each(ids, width, |id| {
         let session = session.clone();

@@ -195,7 +195,7 @@ async fn stop_leaves_out_what_has_no_process() {
 async fn stop_of_a_file_skips_unknown_names() {
     let stage = Stage::new(usual).await;
     let request = json!({
-        "apps": [{"name": "nope", "script": "x"}, {"script": "./a.js"}],
+        "config": [{"name": "nope", "script": "x"}, {"script": "./a.js"}],
         "context": stage.context(),
     });
     let expected = json!({"result": [process(0, "a", "stopped")]});
@@ -206,7 +206,7 @@ async fn stop_of_a_file_skips_unknown_names() {
 async fn restart_of_names_starts_nothing() {
     let stage = Stage::new(usual).await;
     let request = json!({
-        "apps": [{"name": "nope", "script": "x"}, {"script": "./a.js", "max_restarts": 3}],
+        "config": [{"name": "nope", "script": "x"}, {"script": "./a.js", "max_restarts": 3}],
         "names_only": true,
         "context": stage.context(),
     });
@@ -219,7 +219,7 @@ async fn a_request_too_large_is_an_error_of_its_own() {
     let stage = Stage::new(usual).await;
     let script = stage.script("job.sh");
     let app = json!({"name": "new", "script": script, "env": {"BIG": "x".repeat(65 << 20)}});
-    let request = json!({"apps": [app], "context": stage.context()});
+    let request = json!({"config": [app], "context": stage.context()});
     let reply = stage.run("start", request).await.unwrap();
     assert_eq!(reply["errors"][0]["code"], "PM2_REQUEST_TOO_LARGE", "{reply}");
     stage.check("stop", json!({"target": "c"}), json!({"result": []})).await;
@@ -294,7 +294,7 @@ async fn start_of_apps_restarts_known_names_and_collects_errors() {
     let stage = Stage::new(usual).await;
     let script = stage.script("job.sh");
     let request = json!({
-        "apps": [
+        "config": [
             {"name": "a", "script": "a.js", "max_restarts": 3},
             {"name": "new", "script": script},
             {"name": "bad", "script": script},
@@ -327,16 +327,16 @@ async fn start_of_apps_restarts_known_names_and_collects_errors() {
 async fn start_of_apps_refuses_all_for_one_mistake() {
     let stage = Stage::new(usual).await;
     let request = json!({
-        "apps": [{"name": "new", "script": "x.sh"}, {"name": "y", "script": "y", "max_restarts": "no"}],
+        "config": [{"name": "new", "script": "x.sh"}, {"name": "y", "script": "y", "max_restarts": "no"}],
         "context": stage.context(),
     });
     let reply = stage.run("start", request).await.unwrap();
     let message = reply["error"]["message"].as_str().unwrap();
     assert!(message.starts_with("Expect \"max_restarts\""), "{message}");
     assert_eq!(stage.calls(), [""; 0]);
-    let empty = json!({"apps": [], "context": stage.context()});
+    let empty = json!({"config": [], "context": stage.context()});
     stage.check("start", empty, json!({"result": []})).await;
-    let nothing = json!({"apps": [{}], "context": stage.context()});
+    let nothing = json!({"config": [{}], "context": stage.context()});
     let expected = json!({"errors": [{"message": "No script path - aborting"}], "result": []});
     stage.check("start", nothing, expected).await;
 }
@@ -345,7 +345,7 @@ async fn start_of_apps_refuses_all_for_one_mistake() {
 async fn apps_of_one_name_share_its_processes() {
     let stage = Stage::new(usual).await;
     let app = |restarts: u64| json!({"name": "b", "script": "b.js", "max_restarts": restarts});
-    let request = json!({"apps": [app(5), app(6)], "context": stage.context()});
+    let request = json!({"config": [app(5), app(6)], "context": stage.context()});
     let reply = stage.run("start", request).await.unwrap();
     assert_eq!(reply["result"].as_array().unwrap().len(), 2, "{reply}");
     let calls = stage.calls();

@@ -1,0 +1,9 @@
+//! Configuration files: which texts name one, what is in them, and the apps that are described there.
+//!
+//! Behaviour of PM2 7.0.4, specification `options.md` §5.
+
+mod shape;
+mod yaml;
+
+pub use shape::{ShapeError, apps_of};
+pub use yaml::{YamlError, parse as parse_yaml};
