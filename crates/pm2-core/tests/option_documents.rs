@@ -27,7 +27,7 @@ fn check(file: &str, marks: Option<[&str; 2]>, expected: &str) {
     if std::env::var_os("UPDATE_OPTIONS").is_some() {
         let mut text = text;
         text.replace_range(range, expected);
-        fs::write(path, text).unwrap();
+        fs::write(path, text).expect("the checkout is writable");
     } else {
         assert!(
             text[range] == *expected,

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::check::{CheckedApp, Form, text};
+use super::layers::Layers;
 use super::{CallerContext, Map};
 
 /// Names of PM2's own fields: an app started from within an app must not inherit them.
@@ -62,29 +63,41 @@ const BASIC: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ
 /// What a value that was once an object looks like in an environment.
 const LOST_OBJECT: &str = "[object Object]";
 
-/// The complete environment of an app: pm2_env.env.
+/// The environment of a new app, in its layers.
 ///
 /// Later wins: the caller's variables, the app's, `PORT`, `PM2_HOME` with the settings of
 /// `module_conf.json` and the variable named like the app, the chosen environment.
-pub(crate) fn build(checked: &CheckedApp, interpreter: &str, ctx: &CallerContext) -> Map {
+pub(super) fn build(checked: &CheckedApp, interpreter: &str, ctx: &CallerContext) -> Layers {
     let app = &checked.options;
-    let mut env = inherited(app.get("filter_env"), ctx);
+    let mut inherited = inherited(app.get("filter_env"), ctx);
+    let mut declared = own(checked);
     if let Some(cwd) = text(app, "cwd") {
-        env.insert("PWD".to_owned(), cwd.into());
+        inherited.insert("PWD".to_owned(), cwd.into());
     }
-    env.extend(own(checked));
-    if interpreter.contains("python") && !env.contains_key("PYTHONUNBUFFERED") {
-        env.insert("PYTHONUNBUFFERED".to_owned(), "1".into());
+    if interpreter.contains("python") {
+        inherited.entry("PYTHONUNBUFFERED").or_insert_with(|| "1".into());
     }
     let home = ctx.home.dir.to_string_lossy().into_owned();
-    env.insert("PM2_HOME".to_owned(), home.into());
-    add_module_settings(&mut env, checked, ctx);
-    env.extend(checked.chosen_env.clone());
-    env
+    let mut fixed = Map::new();
+    fixed.insert("PM2_HOME".to_owned(), home.into());
+    let is_variable = inherited.contains_key(&checked.name) || declared.contains_key(&checked.name);
+    fixed.extend(module_variables(checked, is_variable, ctx));
+    declared.retain(|name, _| !fixed.contains_key(name));
+    inherited.extend(fixed);
+    declared.extend(checked.chosen_env.clone());
+    Layers { inherited, declared }
+}
+
+/// What the description of an app declares, the chosen environment included.
+pub(super) fn declared(checked: &CheckedApp) -> Map {
+    let mut declared = own(checked);
+    declared.shift_remove("PM2_HOME");
+    declared.extend(checked.chosen_env.clone());
+    declared
 }
 
 /// The app's own variables, with those that stand for options.
-pub(crate) fn own(checked: &CheckedApp) -> Map {
+fn own(checked: &CheckedApp) -> Map {
     let app = &checked.options;
     let mut env = Map::new();
     for (name, value) in app.get("env").and_then(Value::as_object).into_iter().flatten() {
@@ -107,7 +120,7 @@ pub(crate) fn own(checked: &CheckedApp) -> Map {
 }
 
 /// The caller's variables that may be passed on.
-pub(crate) fn inherited(filter: Option<&Value>, ctx: &CallerContext) -> Map {
+pub(super) fn inherited(filter: Option<&Value>, ctx: &CallerContext) -> Map {
     let is_filtered = |name: &str| match filter {
         Some(Value::Bool(true)) => !BASIC.contains(&name),
         Some(Value::String(filtered)) => name == filtered,
@@ -125,22 +138,22 @@ pub(crate) fn inherited(filter: Option<&Value>, ctx: &CallerContext) -> Map {
         .collect()
 }
 
-/// Adds the settings of `module_conf.json` under the app's name, and a variable of that name.
+/// The settings of `module_conf.json` under the app's name, and a variable of that name.
 ///
 /// PM2 sets the latter for every app. Here an app called like a variable does not destroy it.
-fn add_module_settings(env: &mut Map, checked: &CheckedApp, ctx: &CallerContext) {
+fn module_variables(checked: &CheckedApp, is_variable: bool, ctx: &CallerContext) -> Map {
     let settings = module_settings(&checked.name, ctx);
-    if env.contains_key(&checked.name) && settings.is_none() {
-        return;
+    if is_variable && settings.is_none() {
+        return Map::new();
     }
-    let settings = settings.unwrap_or_default();
-    env.extend(settings.clone());
-    let settings = Value::Object(settings);
+    let mut variables = settings.unwrap_or_default();
+    let settings = Value::Object(variables.clone());
     let value = match checked.form {
         Form::Object => settings.to_string().into(),
         Form::Script => settings,
     };
-    env.insert(checked.name.clone(), value);
+    variables.insert(checked.name.clone(), value);
+    variables
 }
 
 fn module_settings(name: &str, ctx: &CallerContext) -> Option<Map> {

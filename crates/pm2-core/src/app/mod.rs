@@ -17,6 +17,7 @@ mod environment;
 mod error;
 mod instances;
 mod interpreter;
+mod layers;
 pub mod options;
 mod paths;
 mod resolve;
@@ -33,7 +34,7 @@ pub use cron::{CronError, check_cron};
 pub use error::AppError;
 pub use paths::{absolute, file_safe};
 pub use resolve::{prepare_object, prepare_script, resolve};
-pub use update::{overrides, restart_update};
+pub use update::{AppUpdate, OptionUpdate, Running};
 pub use validate::{Spelling, validate};
 
 /// A JSON object, in the order it was written.

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::check::{CheckedApp, check_object, check_script, text};
 use super::instances::{self, Mode};
 use super::interpreter::{self, Interpreter};
+use super::layers::DECLARED_ENV;
 use super::script::{self, Located};
 use super::{AppError, CallerContext, Map, StartOptions, absolute, environment, paths};
 
@@ -50,7 +51,11 @@ pub fn resolve(checked: &CheckedApp, ctx: &CallerContext) -> Result<Map, AppErro
             (path, Interpreter { program, args: &[] })
         }
     };
-    app.insert("env".to_owned(), environment::build(checked, &interpreter.program, ctx).into());
+    let layers = environment::build(checked, &interpreter.program, ctx);
+    app.insert("env".to_owned(), layers.env().into());
+    if !layers.declared.is_empty() {
+        app.insert(DECLARED_ENV.to_owned(), layers.declared_env().into());
+    }
     let node_args = app.entry("node_args").or_insert_with(|| Value::Array(Vec::new()));
     if let Value::Array(node_args) = node_args {
         let extra = interpreter.args.iter().filter(|arg| !node_args.iter().any(|given| given == *arg));

@@ -1,41 +1,161 @@
 //! What a restart sends: changes to an app that the daemon already has.
+//!
+//! The result is the `env` of `restartProcessId`: variables, which the daemon lays over those it has, and options in
+//! `current_conf`, of which a non-empty `env` replaces all variables and the text `null` removes an option.
+//! Specification `wire.md` §6.2.
 
 use serde_json::Value;
 
 use super::check::CheckedApp;
+use super::layers::{DECLARED_ENV, Layers};
+use super::options;
 use super::validate::{Spelling, validate};
 use super::{AppError, CallerContext, Map, environment};
 
-/// The options of `restart(nameOrId, options)` as the daemon's `current_conf`: only what was
-/// written, under canonical names; the mode never changes. Specification `options.md` §1.3.
-///
-/// # Errors
-/// A validation error.
-pub fn overrides(options: &Map) -> Result<Map, AppError> {
-    let mut changes = validate(options, Spelling::Script)?;
-    changes.shift_remove("exec_mode");
-    Ok(changes)
+/// Facts of a process that a variable of the same name must not take away.
+const KEPT: [&str; 8] = [
+    "pm_exec_path",
+    "pm_cwd",
+    "pm_out_log_path",
+    "pm_err_log_path",
+    "pm_log_path",
+    "pm_pid_path",
+    "unique_id",
+    "NODE_APP_INSTANCE",
+];
+
+/// What counts of a process that is about to be restarted: parts of its `pm2_env`.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    /// Its variables.
+    pub env: Map,
+    /// Which of them were declared; `None` if PM2's client started it.
+    pub declared_env: Option<Map>,
+    /// Its option of that name, `null` without.
+    pub filter_env: Value,
+    /// Its variable that grows with each instance.
+    pub increment_var: Option<String>,
 }
 
-/// The `env` of `restartProcessId` when a running app is started again through an app object: the
-/// caller's, the app's and the chosen environment, and the app's options as `current_conf`.
+/// A restart through an app object or a configuration file.
 ///
-/// The daemon lays the variables over those it has, so variables removed from the description stay,
-/// and the options over the old ones; the mode and, unless written, the namespace do not change.
-/// Specification `wire.md` §6.2, `options.md` §5.3.
-#[must_use]
-pub fn restart_update(checked: &CheckedApp, ctx: &CallerContext) -> Map {
-    let mut update = environment::inherited(checked.options.get("filter_env"), ctx);
-    update.extend(environment::own(checked));
-    update.extend(checked.chosen_env.clone());
-    let mut options = checked.options.clone();
-    // `env` here would replace the daemon's as a whole; the variables above are laid over it.
-    for unchanged in ["exec_mode", "env"] {
-        options.shift_remove(unchanged);
+/// The declared variables become those of the description, whatever was declared before. The inherited ones stay as they
+/// are if the app declares any, as in PM2, else the caller's are laid over them. Options are laid over the old ones; the
+/// mode and, unless written, the namespace do not change. Specification `options.md` §5.3, `lifecycle.md` §7.5.
+#[derive(Debug, Clone)]
+pub struct AppUpdate {
+    declared: Map,
+    /// The caller's variables, unless the old ones stay.
+    inherited: Option<Map>,
+    options: Map,
+}
+
+impl AppUpdate {
+    /// The changes a checked description stands for.
+    #[must_use]
+    pub fn new(checked: &CheckedApp, ctx: &CallerContext) -> Self {
+        let declared = environment::declared(checked);
+        let inherited = environment::inherited(checked.options.get("filter_env"), ctx);
+        let mut options = checked.options.clone();
+        for unchanged in ["exec_mode", "env"] {
+            options.shift_remove(unchanged);
+        }
+        if !checked.has_namespace {
+            options.shift_remove("namespace");
+        }
+        Self { inherited: declared.is_empty().then_some(inherited), declared, options }
     }
-    if !checked.has_namespace {
-        options.shift_remove("namespace");
+
+    /// What to send for one process.
+    #[must_use]
+    pub fn of(&self, running: &Running) -> Map {
+        let mut declared = self.declared.clone();
+        if let Some(counted) = &running.increment_var
+            && let Some(own) = running.env.get(counted)
+            && declared.contains_key(counted)
+        {
+            declared.insert(counted.clone(), own.clone());
+        }
+        restarted(running, declared, self.inherited.as_ref(), self.options.clone())
     }
+}
+
+/// A restart by name or id, with options.
+///
+/// Only options that were written change; the mode never does. Specification `options.md` §1.3.
+#[derive(Debug, Clone)]
+pub struct OptionUpdate {
+    options: Map,
+    /// Variables among the options, which become the declared ones.
+    declared: Option<Map>,
+    /// With `updateEnv`: the caller.
+    caller: Option<CallerContext>,
+}
+
+impl OptionUpdate {
+    /// Reads options beside a name: those of an app, and `updateEnv`.
+    ///
+    /// # Errors
+    /// A validation error.
+    pub fn new(options: &Map, ctx: &CallerContext) -> Result<Self, AppError> {
+        let is_env_updated = options.get("updateEnv") == Some(&Value::Bool(true));
+        let mut written = options.clone();
+        // What these mean is not for the app.
+        for own in ["updateEnv", "parallel", "force"] {
+            written.shift_remove(own);
+        }
+        let mut changes = validate(&written, Spelling::Script)?;
+        changes.shift_remove("exec_mode");
+        let declared = match changes.shift_remove("env") {
+            Some(Value::Object(env)) if !env.is_empty() => Some(env),
+            _ => None,
+        };
+        Ok(Self { options: changes, declared, caller: is_env_updated.then(|| ctx.clone()) })
+    }
+
+    /// What to send for one process.
+    #[must_use]
+    pub fn of(&self, running: &Running) -> Map {
+        let filter = self.options.get("filter_env").unwrap_or(&running.filter_env);
+        let inherited = self.caller.as_ref().map(|caller| environment::inherited(Some(filter), caller));
+        let Some(declared) = &self.declared else {
+            return overlaid(running, inherited.unwrap_or_default(), self.options.clone());
+        };
+        restarted(running, declared.clone(), inherited.as_ref(), self.options.clone())
+    }
+}
+
+/// The caller's variables over all others: whoever asks for them means them to count, declared or not.
+fn overlaid(running: &Running, inherited: Map, mut options: Map) -> Map {
+    if let Some(mut hidden) = running.declared_env.clone().filter(|_| !inherited.is_empty()) {
+        for (name, value) in &mut hidden {
+            if let Some(inherited) = inherited.get(name) {
+                *value = inherited.clone();
+            }
+        }
+        options.insert(DECLARED_ENV.to_owned(), hidden.into());
+    }
+    let mut update = inherited;
+    update.insert("current_conf".to_owned(), Value::Object(options));
+    update
+}
+
+/// The whole environment after a restart, and the options.
+fn restarted(running: &Running, declared: Map, inherited: Option<&Map>, mut options: Map) -> Map {
+    let mut layers = Layers::read(&running.env, running.declared_env.as_ref());
+    layers.inherited.extend(inherited.cloned().unwrap_or_default());
+    layers.declared = declared;
+    let env = layers.env();
+    for removed in running.env.keys().filter(|name| !env.contains_key(*name)) {
+        // PM2's daemon keeps a copy of each variable beside the options, and takes it from there.
+        let is_own = options::find(removed).is_some() || KEPT.contains(&removed.as_str());
+        if !is_own && !options.contains_key(removed) {
+            options.insert(removed.clone(), "null".into());
+        }
+    }
+    options.insert(DECLARED_ENV.to_owned(), layers.declared_env().into());
+    options.insert("env".to_owned(), env.into());
+    let mut update = Map::new();
     update.insert("current_conf".to_owned(), Value::Object(options));
     update
 }
@@ -55,36 +175,88 @@ mod tests {
         }
     }
 
-    #[test]
-    fn only_what_was_written() {
-        let options = map(json!({"maxRestarts": 0, "max_memory_restart": "1K", "execMode": "cluster"}));
-        assert_eq!(
-            Value::Object(overrides(&options).unwrap()),
-            json!({"max_memory_restart": 1024, "max_restarts": 0}),
-        );
-        assert!(overrides(&map(json!({"name": 5}))).is_err());
+    fn context() -> CallerContext {
+        let home = Home::at("/nowhere", &|_| None).unwrap();
+        let env = map(json!({"PATH": "/new", "status": "q", "SECRET": "s"}));
+        CallerContext::new("/work".into(), env, "/node".into(), home)
+    }
+
+    fn running() -> Running {
+        Running {
+            env: map(json!({"PATH": "/old", "A": "declared", "B": 2, "unique_id": "u"})),
+            declared_env: Some(map(json!({"A": "inherited", "B": null}))),
+            ..Running::default()
+        }
+    }
+
+    fn conf_of(update: Map) -> Map {
+        assert_eq!(update.len(), 1);
+        map(update["current_conf"].clone())
+    }
+
+    fn through_object(entry: Value, running: &Running) -> Map {
+        let options = StartOptions::from_map(&map(json!({"env": "p"})));
+        let checked = check_object(&map(entry), &options, &context()).unwrap();
+        conf_of(AppUpdate::new(&checked, &context()).of(running))
     }
 
     #[test]
-    fn a_restart_through_an_object() {
-        let home = Home::at("/nowhere", &|_| None).unwrap();
-        let env = map(json!({"PATH": "/bin", "status": "q"}));
-        let ctx = CallerContext::new("/work".into(), env, "/node".into(), home);
-        let check = |entry: Value| {
-            let options = StartOptions::from_map(&map(json!({"env": "p"})));
-            let checked = check_object(&map(entry), &options, &ctx).unwrap();
-            restart_update(&checked, &ctx)
-        };
+    fn only_what_was_written() {
+        let options = map(json!({"maxRestarts": 0, "max_memory_restart": "1K", "execMode": "cluster"}));
+        let update = OptionUpdate::new(&options, &context()).unwrap().of(&running());
+        assert_eq!(json!(conf_of(update)), json!({"max_memory_restart": 1024, "max_restarts": 0}));
+        assert!(OptionUpdate::new(&map(json!({"name": 5})), &context()).is_err());
+    }
+
+    #[test]
+    fn the_declared_variables_become_those_of_the_description() {
         let entry =
-            json!({"script": "a.js", "env": {"A": 1, "O": {}}, "env_p": {"P": 2}, "exec_mode": "fork"});
-        let mut update = check(entry);
-        let conf = map(update.shift_remove("current_conf").unwrap());
-        assert_eq!(Value::Object(update), json!({"PATH": "/bin", "A": 1, "O": "{}", "P": 2}));
-        for absent in ["env", "exec_mode", "namespace"] {
+            json!({"script": "a.js", "env": {"C": 1, "O": {}}, "env_p": {"P": 2}, "exec_mode": "fork"});
+        let conf = through_object(entry, &running());
+        let expected = json!({"PATH": "/old", "A": "inherited", "unique_id": "u", "C": 1, "O": "{}", "P": 2});
+        assert_eq!(conf["env"], expected);
+        assert_eq!(conf["declared_env"], json!({"C": null, "O": null, "P": null}));
+        assert_eq!(json!([conf["name"], conf["autorestart"], conf["B"]]), json!(["a", true, "null"]));
+        for absent in ["exec_mode", "namespace", "A"] {
             assert!(!conf.contains_key(absent), "{absent}");
         }
-        assert_eq!(json!([conf["name"], conf["autorestart"]]), json!(["a", true]));
-        let conf = map(check(json!({"name": "n", "namespace": "ns"}))["current_conf"].clone());
-        assert_eq!(conf["namespace"], "ns");
+        assert_eq!(through_object(json!({"name": "n", "namespace": "ns"}), &running())["namespace"], "ns");
+    }
+
+    #[test]
+    fn without_declared_variables_the_callers_count() {
+        let conf = through_object(json!({"name": "a", "filter_env": ["SEC"]}), &running());
+        assert_eq!(conf["env"], json!({"PATH": "/new", "A": "inherited", "unique_id": "u"}));
+        assert_eq!(conf["declared_env"], json!({}));
+    }
+
+    #[test]
+    fn a_counted_variable_stays_that_of_the_instance() {
+        let running = Running {
+            env: map(json!({"PORT": 8001})),
+            declared_env: Some(map(json!({"PORT": null}))),
+            increment_var: Some("PORT".to_owned()),
+            ..Running::default()
+        };
+        let entry = json!({"name": "a", "increment_var": "PORT", "env": {"PORT": 8000}});
+        assert_eq!(through_object(entry, &running)["env"], json!({"PORT": 8001}));
+    }
+
+    #[test]
+    fn the_callers_variables_count_when_asked_for() {
+        let mut ctx = context();
+        ctx.env.insert("A".to_owned(), "caller".into());
+        let options = map(json!({"updateEnv": true}));
+        let running = Running { filter_env: json!(["SECRET"]), ..running() };
+        let update = OptionUpdate::new(&options, &ctx).unwrap().of(&running);
+        let hidden = json!({"declared_env": {"A": "caller", "B": null}});
+        assert_eq!(json!(update), json!({"PATH": "/new", "A": "caller", "current_conf": hidden}));
+    }
+
+    #[test]
+    fn variables_beside_a_name_are_declared() {
+        let options = map(json!({"env": {"A": "new"}}));
+        let conf = conf_of(OptionUpdate::new(&options, &context()).unwrap().of(&running()));
+        assert_eq!(conf["env"], json!({"PATH": "/old", "A": "new", "unique_id": "u"}));
     }
 }

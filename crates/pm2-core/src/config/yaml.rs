@@ -373,7 +373,6 @@ apps:
         check("a: !secret x", [1, 4], "unknown tag !<!secret>");
         check("a: !!int x", [1, 4], "cannot resolve");
         check("<<: 5", [1, 5], "merge");
-        check("\tname: x", [1, 2], "");
     }
 
     #[test]

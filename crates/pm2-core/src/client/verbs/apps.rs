@@ -10,7 +10,7 @@ use super::prepare::prepare;
 use super::request::{Caller, StartRequest};
 use super::restart::{Replace, replace_all};
 use super::session::{Json, Listed, Session, for_each, width};
-use crate::app::{CallerContext, CheckedApp, Map, StartOptions, check_object, resolve, restart_update};
+use crate::app::{AppUpdate, CallerContext, CheckedApp, Map, StartOptions, check_object, resolve};
 
 /// How many apps are worked on at once unless asked otherwise; instances of one app count as one.
 const APPS_AT_ONCE: usize = 2;
@@ -25,7 +25,7 @@ const NAMING: [&str; 7] = ["name", "script", "exec", "cmd", "command", "namePref
 /// An app object, checked, with the processes that are its own.
 struct Planned {
     checked: CheckedApp,
-    ids: Vec<Value>,
+    processes: Vec<Listed>,
 }
 
 /// The ids of the processes named like these apps; names that nobody runs are skipped.
@@ -69,7 +69,7 @@ pub(super) async fn start_apps(
     for app in apps {
         let checked = check_object(app, &options, &ctx)?;
         if options.selects(&checked.base_name) {
-            planned.push(Planned { checked, ids: Vec::new() });
+            planned.push(Planned { checked, processes: Vec::new() });
         }
     }
     if planned.is_empty() {
@@ -108,7 +108,7 @@ pub(super) async fn start_apps(
 fn takes_time(app: &Planned) -> bool {
     let options = &app.checked.options;
     let is = |key: &str, value: &Value| options.get(key) == Some(value);
-    !app.ids.is_empty()
+    !app.processes.is_empty()
         || is("wait_ready", &Value::Bool(true))
         || is("exec_mode", &Value::from("cluster_mode"))
         || options.get("instances").is_some()
@@ -121,12 +121,12 @@ async fn start_app(
     how: Replace,
     parallel: Option<usize>,
 ) -> Result<Vec<Json>, VerbError> {
-    if app.ids.is_empty() {
+    if app.processes.is_empty() {
         return prepare(session, &resolve(&app.checked, ctx)?).await;
     }
-    let update = restart_update(&app.checked, ctx);
-    let width = width(parallel, None, app.ids.len());
-    replace_all(session, app.ids.clone(), update, how, width).await
+    let update = AppUpdate::new(&app.checked, ctx);
+    let width = width(parallel, None, app.processes.len());
+    replace_all(session, &app.processes, |running| update.of(running), how, width).await
 }
 
 /// Gives each app the processes of its name.
@@ -143,7 +143,7 @@ fn assign(apps: &mut [Planned], processes: Vec<Listed>, ctx: &CallerContext) {
         let same_name: Vec<usize> =
             (0..apps.len()).filter(|&index| apps[index].checked.name == name).collect();
         if let [only] = same_name[..] {
-            apps[only].ids = processes.into_iter().map(|found| found.pm_id).collect();
+            apps[only].processes = processes;
         } else if !same_name.is_empty() {
             share(apps, &same_name, processes, ctx);
         }
@@ -164,6 +164,6 @@ fn share(apps: &mut [Planned], indexes: &[usize], processes: Vec<Listed>, ctx: &
             (Some(only), None) => only,
             _ => position * indexes.len() / n_processes,
         };
-        apps[indexes[app]].ids.push(process.pm_id);
+        apps[indexes[app]].processes.push(process);
     }
 }

@@ -1,6 +1,6 @@
 //! `restart` and `reload` of processes the daemon has.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::apps::{ids_named, start_apps};
 use super::compact::compact;
@@ -8,8 +8,8 @@ use super::error::VerbError;
 use super::outcome::Started;
 use super::reload_lock::ReloadLock;
 use super::request::{StartRequest, TargetRequest};
-use super::session::{Json, Session, for_each, width};
-use crate::app::{self, CallerContext, Map};
+use super::session::{Json, Listed, Session, for_each, width};
+use crate::app::{Map, OptionUpdate, Running};
 
 /// How a running process is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,12 +106,12 @@ async fn replace(session: &Session, request: &TargetRequest, how: Replace) -> Re
         return Err(VerbError::EnvWithoutFile);
     }
     let ctx = request.context.context(&session.home);
-    let update = update_of(&request.options, &ctx)?;
+    let update = OptionUpdate::new(&request.options, &ctx)?;
     let target = request.target.as_ref();
     let cwd = request.context.dir();
-    let ids = session.select(target, &cwd, how.verb()).await?;
-    let width = width(request.parallel(), request.context.width(), ids.len());
-    let result = replace_all(session, ids, update, how, width).await?;
+    let processes = session.select(target, &cwd, how.verb()).await?;
+    let width = width(request.parallel(), request.context.width(), processes.len());
+    let result = replace_all(session, &processes, |running| update.of(running), how, width).await?;
     Ok(Started::all(result))
 }
 
@@ -138,17 +138,20 @@ async fn replace_named(
     .await
 }
 
-/// Replaces processes with an updated environment and configuration, and gives their short forms.
+/// Replaces processes, each with its changes, and gives their short forms.
 pub(super) async fn replace_all(
     session: &Session,
-    ids: Vec<Value>,
-    update: Map,
+    processes: &[Listed],
+    update: impl Fn(&Running) -> Map,
     how: Replace,
     width: usize,
 ) -> Result<Vec<Json>, VerbError> {
-    let answers = for_each(ids, width, |id| {
+    let requests = processes.iter().map(|process| {
+        let update = update(&process.running());
+        (process.pm_id.clone(), json!({ "id": process.pm_id, "env": update }))
+    });
+    let answers = for_each(requests.collect(), width, |(id, argument)| {
         let session = session.clone();
-        let argument = json!({ "id": id, "env": update });
         async move {
             let answer = session.call(how.method(), &argument).await?;
             session.notify(how.action(), &id).await?;
@@ -157,20 +160,4 @@ pub(super) async fn replace_all(
     })
     .await?;
     Ok(answers.into_iter().flatten().collect())
-}
-
-/// The `env` of a restart by name or id: changed options, and with `updateEnv` the caller's variables.
-pub(super) fn update_of(options: &Map, ctx: &CallerContext) -> Result<Map, VerbError> {
-    let mut written = options.clone();
-    for own in ["updateEnv", "parallel", "force"] {
-        written.shift_remove(own);
-    }
-    let is_env_updated = options.get("updateEnv") == Some(&Value::Bool(true));
-    let mut update = match is_env_updated {
-        true => app::restart_update(&app::check_script("", &Map::new(), ctx)?, ctx),
-        false => Map::new(),
-    };
-    let changes = app::overrides(&written)?;
-    update.insert("current_conf".to_owned(), Value::Object(changes));
-    Ok(update)
 }

@@ -1,5 +1,6 @@
 //! What every verb needs: calls whose refusal is an error, the process list, and many actions at once.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
 
@@ -9,9 +10,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::error::VerbError;
+use crate::app::{Map, Running};
 use crate::client::{CallError, Connection, Reply};
 use crate::home::Home;
-use crate::target::{self, ProcessSummary};
+use crate::target::{self, ProcessSummary, Target};
 
 /// One JSON text, passed on as it came.
 pub type Json = Box<RawValue>;
@@ -77,7 +79,7 @@ impl Session {
         self.call_with("getMonitorData", "[{}]").await
     }
 
-    /// The ids of the processes a target means.
+    /// The processes a target means.
     ///
     /// # Errors
     /// Nothing is named so, with PM2's text for the verb; as [`Session::call`].
@@ -86,13 +88,9 @@ impl Session {
         target: Option<&Value>,
         cwd: &Path,
         verb: &str,
-    ) -> Result<Vec<Value>, VerbError> {
+    ) -> Result<Vec<Listed>, VerbError> {
         let target = target::parse(target.unwrap_or(&Value::Null))?;
-        let processes = self.list().await?;
-        let summaries: Vec<_> = processes.iter().filter_map(Listed::summary).collect();
-        let ids =
-            target::select(&target, &summaries, cwd).map_err(|error| VerbError::not_found(&error, verb))?;
-        Ok(ids.into_iter().map(Value::from).collect())
+        selected(&target, self.list().await?, cwd, verb)
     }
 
     /// The process list, as far as verbs look at it.
@@ -102,6 +100,23 @@ impl Session {
     pub async fn list(&self) -> Result<Vec<Listed>, VerbError> {
         Ok(serde_json::from_str(self.list_json().await?.get())?)
     }
+}
+
+/// The processes of a list that a target means, in the order of the target.
+///
+/// # Errors
+/// Nothing is named so, with PM2's text for the verb.
+pub(super) fn selected(
+    target: &Target,
+    processes: Vec<Listed>,
+    cwd: &Path,
+    verb: &str,
+) -> Result<Vec<Listed>, VerbError> {
+    let summaries: Vec<_> = processes.iter().filter_map(Listed::summary).collect();
+    let ids = target::select(target, &summaries, cwd).map_err(|error| VerbError::not_found(&error, verb))?;
+    let mut by_id: HashMap<i64, Listed> =
+        processes.into_iter().filter_map(|process| Some((process.id()?, process))).collect();
+    Ok(ids.into_iter().filter_map(|id| by_id.remove(&id)).collect())
 }
 
 /// A process of the list. What is missing or of another type is empty, so that no list is refused.
@@ -137,6 +152,14 @@ pub struct ListedEnv {
     pub pm_exec_path: String,
     /// `true` for modules, which `all` leaves alone.
     pub pmx_module: Value,
+    /// Its variables, unread.
+    env: Option<Json>,
+    /// Which of them were declared, unread.
+    declared_env: Option<Json>,
+    /// Its option of that name.
+    filter_env: Value,
+    /// Its option of that name.
+    increment_var: Value,
 }
 
 impl Listed {
@@ -145,11 +168,26 @@ impl Listed {
         !matches!(self.pm2_env.pmx_module, Value::Null | Value::Bool(false))
     }
 
+    fn id(&self) -> Option<i64> {
+        let id = &self.pm_id;
+        id.as_i64().or_else(|| id.as_str()?.parse().ok())
+    }
+
+    /// What a restart must know of it.
+    pub(super) fn running(&self) -> Running {
+        let variables = |text: &Option<Json>| serde_json::from_str::<Map>(text.as_ref()?.get()).ok();
+        Running {
+            env: variables(&self.pm2_env.env).unwrap_or_default(),
+            declared_env: variables(&self.pm2_env.declared_env),
+            filter_env: self.pm2_env.filter_env.clone(),
+            increment_var: self.pm2_env.increment_var.as_str().map(str::to_owned),
+        }
+    }
+
     /// What selection by target looks at; `None` without a numeric id.
     pub fn summary(&self) -> Option<ProcessSummary> {
-        let id = &self.pm_id;
         Some(ProcessSummary {
-            pm_id: id.as_i64().or_else(|| id.as_str()?.parse().ok())?,
+            pm_id: self.id()?,
             name: self.name.clone(),
             namespace: self.pm2_env.namespace.clone(),
             script_path: self.pm2_env.pm_exec_path.clone().into(),

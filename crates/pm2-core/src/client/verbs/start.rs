@@ -9,9 +9,9 @@ use super::error::VerbError;
 use super::outcome::Started;
 use super::prepare::prepare;
 use super::request::StartRequest;
-use super::restart::{Replace, replace_all, update_of};
-use super::session::{Json, Listed, Session, width};
-use crate::app::{CallerContext, Map, check_script, resolve};
+use super::restart::{Replace, replace_all};
+use super::session::{Json, Listed, Session, selected, width};
+use crate::app::{CallerContext, OptionUpdate, check_script, resolve};
 use crate::target::{self, Target};
 
 /// Starts apps or a script.
@@ -40,8 +40,9 @@ async fn start_script(
     let ctx = request.context.context(&session.home);
     let checked = check_script(script, &request.options, &ctx)?;
     let processes = session.list().await?;
-    if let Some(ids) = known(script, &processes)? {
-        return restart(session, ids, &request.options, &ctx, request).await;
+    if let Some(target) = known(script, &processes)? {
+        let meant = selected(&target, processes, Path::new("/dev/null/"), "restart")?;
+        return restart(session, &meant, &ctx, request).await;
     }
     let app = resolve(&checked, &ctx)?;
     let runs_it = |process: &&Listed| {
@@ -53,8 +54,8 @@ async fn start_script(
         return match found.pm2_env.status.as_str() {
             "stopped" | "stopping" | "errored" => {
                 let same_name = processes.iter().filter(|other| other.name == found.name);
-                let ids = same_name.map(|other| other.pm_id.clone()).collect();
-                restart(session, ids, &request.options, &ctx, request).await
+                let same_name: Vec<_> = same_name.cloned().collect();
+                restart(session, &same_name, &ctx, request).await
             }
             _ => Err(VerbError::AlreadyLaunched),
         };
@@ -62,8 +63,8 @@ async fn start_script(
     prepare(session, &app).await
 }
 
-/// The processes meant by a word that is no path, `None` when the daemon knows nothing of that name.
-fn known(script: &str, processes: &[Listed]) -> Result<Option<Vec<Value>>, VerbError> {
+/// What is meant by a word that is no path, `None` when the daemon knows nothing of that name.
+fn known(script: &str, processes: &[Listed]) -> Result<Option<Target>, VerbError> {
     if script.is_empty() || script.contains('/') || script == "-" {
         return Ok(None);
     }
@@ -76,24 +77,16 @@ fn known(script: &str, processes: &[Listed]) -> Result<Option<Vec<Value>>, VerbE
         }
         _ => false,
     };
-    if !is_known_word {
-        return Ok(None);
-    }
-    let summaries: Vec<_> = processes.iter().filter_map(Listed::summary).collect();
-    let nowhere = Path::new("/dev/null/");
-    let ids = target::select(&target, &summaries, nowhere)
-        .map_err(|error| VerbError::not_found(&error, "restart"))?;
-    Ok(Some(ids.into_iter().map(Value::from).collect()))
+    Ok(is_known_word.then_some(target))
 }
 
 async fn restart(
     session: &Session,
-    ids: Vec<Value>,
-    options: &Map,
+    processes: &[Listed],
     ctx: &CallerContext,
     request: &StartRequest,
 ) -> Result<Vec<Json>, VerbError> {
-    let update = update_of(options, ctx)?;
-    let width = width(None, request.context.width(), ids.len());
-    replace_all(session, ids, update, Replace::Restart, width).await
+    let update = OptionUpdate::new(&request.options, ctx)?;
+    let width = width(None, request.context.width(), processes.len());
+    replace_all(session, processes, |running| update.of(running), Replace::Restart, width).await
 }

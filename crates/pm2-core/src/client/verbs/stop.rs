@@ -69,7 +69,8 @@ async fn act(session: &Session, request: &TargetRequest, action: Action) -> Resu
         None => {
             let target = request.target.as_ref();
             let cwd = request.context.dir();
-            session.select(target, &cwd, action.verb()).await?
+            let chosen = session.select(target, &cwd, action.verb()).await?;
+            chosen.into_iter().map(|process| process.pm_id).collect()
         }
     };
     let is_compact = apps.is_none();
