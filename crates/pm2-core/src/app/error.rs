@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::cron::CronError;
+use crate::atomic_file::AtomicFileError;
 
 /// Why an application cannot be started as described.
 ///
@@ -42,6 +43,9 @@ pub enum AppError {
         "TypeScript apps require bun, Node.js >= 22.18 (native type stripping) or a custom interpreter (e.g. --interpreter ts-node)"
     )]
     TypeScript,
+    /// The file server could not be put into the home.
+    #[error(transparent)]
+    FileServer(AtomicFileError),
     /// A folder for log or pid files could not be made.
     #[error("cannot create the folder {}: {source}", path.display())]
     Folder {
@@ -68,6 +72,7 @@ impl AppError {
             | Self::ScriptNotFound(_)
             | Self::InterpreterNotFound(_)
             | Self::TypeScript
+            | Self::FileServer(_)
             | Self::Folder { .. } => false,
         }
     }

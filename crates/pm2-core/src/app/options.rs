@@ -523,7 +523,13 @@ pub const OPTIONS: &[OptionSpec] = &[
         DefaultValue::Number(100),
         "How often a dying process is looked at, ms.",
     ),
-    option("write", &[], Kind::Switch, DefaultValue::None, "`true` writes the options to `<name>-pm2.json`."),
+    option(
+        "write",
+        &[],
+        Kind::Switch,
+        DefaultValue::None,
+        "`true` beside a script writes the options into the file `<name>-pm2.json`, which can be started like any other.",
+    ),
     option(
         "io",
         &[],

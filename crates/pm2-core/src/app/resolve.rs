@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::check::{CheckedApp, check_object, check_script, text};
+use super::check::{CheckedApp, Form, check_object, check_script, text};
 use super::instances::{self, Mode};
 use super::interpreter::{self, Interpreter};
 use super::layers::DECLARED_ENV;
 use super::script::{self, Located};
-use super::{AppError, CallerContext, Map, StartOptions, absolute, environment, paths};
+use super::{AppError, CallerContext, Map, StartOptions, absolute, environment, file_server, paths};
 
 /// Checks and resolves an app object.
 ///
@@ -38,7 +38,10 @@ pub fn resolve(checked: &CheckedApp, ctx: &CallerContext) -> Result<Map, AppErro
         _ => return Err(AppError::NoScript),
     };
     let cwd = absolute(&ctx.cwd, text(&app, "cwd").unwrap_or_default());
-    let located = script::locate(&script, &cwd, ctx)?;
+    let located = match checked.form {
+        Form::Object if script == file_server::SCRIPT => Located::File(file_server::path(ctx)?),
+        _ => script::locate(&script, &cwd, ctx)?,
+    };
     let (path, interpreter) = match located {
         Located::File(path) => {
             let interpreter = interpreter::choose(text(&app, "exec_interpreter"), &path, ctx)?;

@@ -2,8 +2,11 @@
 //!
 //! Behaviour of PM2 7.0.4, specification `options.md` §5.
 
+mod evaluate;
+mod file;
 mod shape;
 mod yaml;
 
+pub use file::{ConfigFileError, Evaluated, Format, format_of, load};
 pub use shape::{ShapeError, apps_of};
 pub use yaml::{YamlError, parse as parse_yaml};

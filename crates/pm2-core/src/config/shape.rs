@@ -5,9 +5,6 @@ use thiserror::Error;
 
 use crate::app;
 
-/// The script that stands for the file server.
-const FILE_SERVER: &str = "serve";
-
 /// Why no apps can be read from a value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ShapeError {
@@ -115,7 +112,7 @@ fn file_server(entry: &app::Map) -> app::Map {
     let name = entry.get("name").cloned().unwrap_or_else(|| format!("static-page-server-{shown}").into());
     let mut app = app::Map::new();
     app.insert("name".to_owned(), name);
-    app.insert("script".to_owned(), FILE_SERVER.into());
+    app.insert("script".to_owned(), app::FILE_SERVER.into());
     app.insert("env".to_owned(), json!(env));
     app
 }

@@ -1,5 +1,6 @@
 //! `start`: apps, or a script, or something known by its name.
 
+use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
@@ -11,7 +12,7 @@ use super::prepare::prepare;
 use super::request::StartRequest;
 use super::restart::{Replace, replace_all};
 use super::session::{Json, Listed, Session, selected, width};
-use crate::app::{CallerContext, OptionUpdate, check_script, resolve};
+use crate::app::{CallerContext, CheckedApp, OptionUpdate, check_script, resolve};
 use crate::target::{self, Target};
 
 /// Starts apps or a script.
@@ -44,6 +45,9 @@ async fn start_script(
         let meant = selected(&target, processes, Path::new("/dev/null/"), "restart")?;
         return restart(session, &meant, &ctx, request).await;
     }
+    if checked.options.get("write") == Some(&Value::Bool(true)) {
+        write_down(&checked, &ctx)?;
+    }
     let app = resolve(&checked, &ctx)?;
     let runs_it = |process: &&Listed| {
         process.name == checked.name
@@ -61,6 +65,16 @@ async fn start_script(
         };
     }
     prepare(session, &app).await
+}
+
+/// The option `write`: the options become a configuration file, `<name>-pm2.json` where the caller is. An existing one
+/// is replaced, as by PM2.
+fn write_down(checked: &CheckedApp, ctx: &CallerContext) -> Result<(), VerbError> {
+    let folder = ctx.variable("PWD").map(Path::new).filter(|folder| folder.is_absolute() && folder.is_dir());
+    let file = format!("{}-pm2.json", checked.name.replace('/', "-"));
+    let path = folder.unwrap_or(&ctx.cwd).join(file);
+    let text = serde_json::to_string_pretty(&checked.options)?;
+    fs::write(&path, text).map_err(|source| VerbError::Io { action: "write", path, source })
 }
 
 /// What is meant by a word that is no path, `None` when the daemon knows nothing of that name.
