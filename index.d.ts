@@ -352,7 +352,7 @@ declare namespace pm2 {
     /** How often a dying process is looked at, ms. */
     kill_retry_time?: number
     killRetryTime?: number
-    /** `true` writes the options to `<name>-pm2.json`. */
+    /** `true` beside a script writes the options into the file `<name>-pm2.json`, which can be started like any other. */
     write?: boolean
     /** Configuration of the agent; variable `io` of the app as JSON text. */
     io?: object

@@ -1,15 +1,18 @@
 'use strict'
 
-// Configuration files, which need a JavaScript engine, and the shapes of what they contain.
+// Configuration files: which texts name one, and what is in it. Code in them is evaluated in `evaluate.cjs`.
 // Behaviour of PM2 7.0.4, specification `options.md` §5.
 
-const fs = require('node:fs/promises')
 const path = require('node:path')
-const { pathToFileURL } = require('node:url')
-const { isModuleNamespaceObject } = require('node:util/types')
 
-/** How long the expression in a `.json` file may run. */
-const EVALUATION_LIMIT_MS = 1000
+const later = {
+  get evaluate() {
+    return require('./evaluate.cjs')
+  },
+  get native() {
+    return require('./native')
+  }
+}
 
 // In the order PM2 looks; anywhere in the text counts, so `app.json5` and `x.json.bak` are found too.
 const KINDS = [
@@ -27,69 +30,45 @@ function isConfigFile(text) {
 }
 
 /**
- * Reads a configuration file.
+ * What a configuration file gives, as plain data that belongs to nobody else.
  *
  * @param file a text that `isConfigFile`
  * @param folder what the file is relative to; absent: the working directory, and errors name the file as given
- * @param environment see `appsOf`
- * @returns the app objects in it, see `appsOf`
+ * @returns any value JSON can have
+ * @throws for text that cannot be parsed, an error with the properties `file`, `line`, `column`, which count from 1
  */
-async function loadApps(file, folder, environment) {
+async function loadConfig(file, folder) {
   const [, read] = KINDS.find(([part]) => file.includes(part))
-  return appsOf(await read(folder === undefined ? file : path.resolve(folder, file)), environment)
+  return read(folder === undefined ? file : path.resolve(folder, file))
 }
 
 async function readJson(file) {
-  const text = (await fs.readFile(file, 'utf8')).replace(/^\uFEFF/, '')
+  const { evaluateExpression, plain, readText } = later.evaluate
+  const text = await readText(file)
   try {
-    return JSON.parse(text)
+    return plain(text)
   } catch {
-    // Comments, trailing commas, single quotes, template literals: a JavaScript expression, in a
-    // context of its own that knows nothing of this process.
-    return evaluate(`(${text}\n)`, file)
-  }
-}
-
-function evaluate(text, filename) {
-  const vm = require('node:vm')
-  const script = new vm.Script(text, { filename })
-  try {
-    return script.runInNewContext(Object.create(null), { timeout: EVALUATION_LIMIT_MS })
-  } catch (error) {
-    // What is thrown inside belongs to the other context and is no `Error` of this one.
-    if (error instanceof Error || typeof error?.message !== 'string') throw error
-    throw Object.assign(new Error(error.message), { name: String(error.name ?? 'Error') })
+    // Comments, trailing commas, single quotes, template literals: a JavaScript expression.
+    return evaluateExpression(text, path.resolve(file))
   }
 }
 
 async function readYaml(file) {
-  await fs.readFile(file)
-  throw new Error(`YAML configuration files are not supported yet, write it as .json or .config.js: ${file}`)
+  const { plain, readText } = later.evaluate
+  const { error, json } = later.native.parseYaml(await readText(file))
+  if (!error) return plain(json)
+  const place = { file: path.resolve(file), line: error.line, column: error.column }
+  const mistake = new Error(`${error.message} (${Object.values(place).join(':')})`)
+  throw Object.assign(mistake, { name: 'YAMLException', ...place })
 }
 
-/** Evaluates the module anew each time, as a file that is edited between two starts expects. */
-async function readModule(file) {
-  await fs.readFile(file)
-  const absolute = path.resolve(file)
-  if (file.endsWith('.mjs')) return importFresh(absolute)
-  delete require.cache[require.resolve(absolute)]
-  try {
-    const value = require(absolute)
-    if (!isModuleNamespaceObject(value)) return value
-  } catch (error) {
-    if (error?.code !== 'ERR_REQUIRE_ESM') throw error
-  }
-  // A `.config.js` inside a package of `"type": "module"`, which newer versions of Node do require, but only once.
-  return importFresh(absolute)
+function readModule(file) {
+  return later.evaluate.evaluateModule(file)
 }
 
-let imports = 0
-
-async function importFresh(file) {
-  const url = pathToFileURL(file)
-  url.searchParams.set('pm2', String((imports += 1)))
-  const { default: whole, ...named } = await import(url.href)
-  return whole ?? named
+/** The app objects in a configuration file, see `loadConfig` and `appsOf`. */
+async function loadApps(file, folder, environment) {
+  return appsOf(await loadConfig(file, folder), environment)
 }
 
 /**
@@ -132,4 +111,4 @@ function kindOf(value) {
   return Object.prototype.toString.call(value).slice('[object '.length, -1)
 }
 
-module.exports = { appsOf, describe, isConfigFile, loadApps }
+module.exports = { appsOf, describe, isConfigFile, loadApps, loadConfig }

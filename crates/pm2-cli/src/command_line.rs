@@ -1,8 +1,10 @@
 //! What can be typed, and what it does.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use pm2_core::app::Map;
 use pm2_daemon::Lifetime;
 
+use crate::processes::{self, Verb};
 use crate::{daemon, query};
 
 /// A command line, understood.
@@ -11,6 +13,7 @@ pub(crate) enum Action {
     Ping,
     List,
     Kill,
+    Change { verb: Verb, targets: Vec<String>, options: Map },
 }
 
 /// Reads the arguments. Help and mistakes in them end the process here, with clap's texts.
@@ -25,8 +28,61 @@ pub(crate) fn parse() -> anyhow::Result<Action> {
         Some(("ping", _)) => Action::Ping,
         Some(("jlist", _)) => Action::List,
         Some(("kill", _)) => Action::Kill,
-        _ => anyhow::bail!("Command not found"),
+        Some((name, arguments)) => match VERBS.iter().find(|(verb, ..)| *verb == name) {
+            Some((_, verb, _)) => Action::Change {
+                verb: *verb,
+                targets: arguments.get_many("target").into_iter().flatten().cloned().collect(),
+                options: options(arguments),
+            },
+            None => anyhow::bail!("Command not found"),
+        },
+        None => anyhow::bail!("Command not found"),
     })
+}
+
+const VERBS: [(&str, Verb, &str); 5] = [
+    (
+        "start",
+        Verb::Start,
+        "Start scripts or what configuration files describe; without target ecosystem.config.js",
+    ),
+    ("restart", Verb::Restart, "Restart processes, or those of a configuration file"),
+    ("reload", Verb::Reload, "Reload processes, or those of a configuration file"),
+    ("stop", Verb::Stop, "Stop processes, or those of a configuration file"),
+    ("delete", Verb::Delete, "Stop processes and forget them"),
+];
+
+/// Options with a text, and switches: name of the option, on the command line and for the verb, and help.
+const TEXTS: [(&str, &str, &str); 2] = [
+    ("only", "only", "Of a file: only the apps of these names"),
+    ("env", "env", "Of a file: lay env_<name> over env"),
+];
+const SWITCHES: [(&str, &str, &str); 2] = [
+    ("update-env", "updateEnv", "Lay this shell's variables over those of the app"),
+    ("force", "force", "Start a script that already runs again; reload although another reload is under way"),
+];
+
+fn options(arguments: &ArgMatches) -> Map {
+    let mut options = Map::new();
+    for (name, option, _) in TEXTS {
+        if let Some(value) = arguments.get_one::<String>(name) {
+            options.insert(option.to_owned(), value.clone().into());
+        }
+    }
+    for (name, option, _) in SWITCHES {
+        if arguments.get_flag(name) {
+            options.insert(option.to_owned(), true.into());
+        }
+    }
+    options
+}
+
+fn verb(name: &'static str, verb: Verb, about: &'static str) -> Command {
+    let target = Arg::new("target").num_args(1..).required(verb != Verb::Start);
+    let texts = TEXTS.map(|(name, _, help)| Arg::new(name).long(name).help(help));
+    let switches =
+        SWITCHES.map(|(name, _, help)| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help));
+    Command::new(name).about(about).arg(target).args(texts).args(switches)
 }
 
 fn command() -> Command {
@@ -48,6 +104,7 @@ fn command() -> Command {
         )
         .subcommand(Command::new("jlist").about("Print the process list as JSON"))
         .subcommand(Command::new("kill").about("Stop all apps and the daemon"))
+        .subcommands(VERBS.map(|(name, which, about)| verb(name, which, about)))
 }
 
 impl Action {
@@ -57,6 +114,7 @@ impl Action {
             Action::Ping => query::ping(),
             Action::List => query::list(),
             Action::Kill => query::kill(),
+            Action::Change { verb, targets, options } => processes::change(verb, &targets, &options),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The executable `pm2-rs`: the command line and, as a hidden subcommand, the daemon.
 
 mod command_line;
+mod connected;
 mod daemon;
+mod processes;
 mod query;
 
 use std::process::ExitCode;

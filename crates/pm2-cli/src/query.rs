@@ -1,12 +1,10 @@
 //! Commands that ask the daemon: `ping`, `jlist`, `kill`.
 
-use std::io::Write;
-use std::path::PathBuf;
-
 use anyhow::Context;
 use pm2_core::client::verbs::{self, Session};
-use pm2_core::client::{ConnectError, ConnectRequest, LaunchOptions, connect};
-use pm2_core::home::Home;
+use pm2_core::client::{ConnectError, ConnectRequest, connect};
+
+use crate::connected::{home, print, runtime, with_session};
 
 /// Asks for a sign of life.
 pub(crate) fn ping() -> anyhow::Result<()> {
@@ -38,43 +36,4 @@ pub(crate) fn kill() -> anyhow::Result<()> {
         }
     })?;
     print("[PM2] [v] All Applications Stopped\n[PM2] [v] PM2 Daemon Stopped\n")
-}
-
-fn with_session(ask: impl AsyncFnOnce(Session) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let home = home()?;
-    let request = ConnectRequest {
-        home: home.clone(),
-        launch: Some(LaunchOptions {
-            executable: std::env::current_exe().context("cannot find this executable")?,
-            cwd: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            env: environment(),
-            attached: false,
-        }),
-    };
-    runtime()?.block_on(async {
-        let connected = connect(&request).await.context("cannot reach or launch the daemon")?;
-        ask(Session { connection: connected.connection, home }).await
-    })
-}
-
-fn home() -> anyhow::Result<Home> {
-    Home::from_env(&|key| std::env::var(key).ok()).context("cannot tell PM2_HOME")
-}
-
-fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")
-}
-
-/// Writes to standard output; a reader that has gone is no error.
-fn print(text: &str) -> anyhow::Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()).and_then(|()| std::io::stdout().flush()) {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("cannot write to standard output"),
-    }
 }
