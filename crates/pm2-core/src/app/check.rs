@@ -316,8 +316,9 @@ mod tests {
     fn chosen_environments() {
         let entry = json!({"env_p": {"A": 2, "O": {"q": 1}}, "env_s": "text"});
         let check = |env: &str, expected: Value| {
-            let deploy = json!({"p": {"env": {"D": 1, "A": 9}}});
-            let checked = object(entry.clone(), json!({"env": env, "deploy": deploy}));
+            let deploy = map(json!({"p": {"env": {"D": 1, "A": 9}}}));
+            let options = StartOptions { deploy, ..StartOptions::from_map(&map(json!({"env": env}))) };
+            let checked = check_object(&map(entry.clone()), &options, &context()).unwrap();
             assert_eq!(Value::Object(checked.chosen_env), expected);
         };
         check("p", json!({"D": 1, "A": 2, "O": {"q": 1}}));

@@ -117,7 +117,7 @@ impl StartOptions {
             gid: value("gid"),
             cwd: text("cwd"),
             name_prefix: text("name_prefix"),
-            deploy: options.get("deploy").and_then(Value::as_object).cloned().unwrap_or_default(),
+            deploy: Map::new(),
         }
     }
 

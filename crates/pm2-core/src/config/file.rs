@@ -44,7 +44,7 @@ pub fn format_of(name: &str) -> Option<Format> {
 /// What a configuration file contains.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluated {
-    /// Its value; [`super::apps_of`] finds the apps in it.
+    /// Its value; [`super::read`] finds the apps in it.
     pub value: Value,
     /// The caller's environment as a JavaScript file left it, which apps inherit; `None`: as it was.
     pub env: Option<Map>,
@@ -108,7 +108,7 @@ pub enum ConfigFileError {
 /// [`ConfigFileError`].
 pub fn load(name: &str, ctx: &CallerContext) -> Result<Evaluated, ConfigFileError> {
     let path = absolute(&ctx.cwd, name);
-    let text = read(&path)?;
+    let text = text_of(&path)?;
     let text = text.trim_start_matches('\u{feff}');
     match format_of(name) {
         Some(Format::Yaml) => match yaml::parse(text) {
@@ -124,7 +124,7 @@ pub fn load(name: &str, ctx: &CallerContext) -> Result<Evaluated, ConfigFileErro
     }
 }
 
-fn read(path: &Path) -> Result<String, ConfigFileError> {
+fn text_of(path: &Path) -> Result<String, ConfigFileError> {
     let failed = |source| ConfigFileError::Read { path: path.to_owned(), source };
     let mut text = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text)).map_err(failed)?;

@@ -8,5 +8,5 @@ mod shape;
 mod yaml;
 
 pub use file::{ConfigFileError, Evaluated, Format, format_of, load};
-pub use shape::{ShapeError, apps_of};
+pub use shape::{Config, ShapeError, read};
 pub use yaml::{YamlError, parse as parse_yaml};

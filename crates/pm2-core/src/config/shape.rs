@@ -16,21 +16,27 @@ pub enum ShapeError {
     Static(&'static str),
 }
 
+/// What a configuration file describes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Config {
+    /// One object for each app, as it was written.
+    pub apps: Vec<app::Map>,
+    /// The section `deploy`: `deploy.<name>.env` goes below the `env_<name>` of each app.
+    pub deploy: app::Map,
+}
+
 /// The app objects in `{apps: […]}`, `{apps: {…}}`, `{pm2: …}`, `[…]` or one bare app object, and the file servers in
 /// `static`.
 ///
-/// `environment` is the name given as `env`: its `deploy.<name>.env` goes below the `env_<name>` of each app.
-///
 /// # Errors
 /// [`ShapeError`].
-pub fn apps_of(value: Value, environment: Option<&str>) -> Result<Vec<app::Map>, ShapeError> {
+pub fn read(value: Value) -> Result<Config, ShapeError> {
     let mut whole = match value {
-        Value::Array(apps) => return apps.into_iter().map(app_of).collect(),
+        Value::Array(apps) => return Ok(Config { apps: apps_of(apps)?, deploy: app::Map::new() }),
         other => app_of(other)?,
     };
     let served = whole.shift_remove("static").map(file_servers).transpose()?.unwrap_or_default();
-    let deployed =
-        environment.and_then(|name| whole.get("deploy")?.get(name)?.get("env")?.as_object().cloned());
+    let deploy = whole.get("deploy").and_then(Value::as_object).cloned().unwrap_or_default();
     let mut found =
         ["apps", "pm2"].iter().find_map(|key| whole.get(*key).filter(|apps| !apps.is_null()).cloned());
     if let Some(Value::Object(pm2)) = &found
@@ -39,17 +45,18 @@ pub fn apps_of(value: Value, environment: Option<&str>) -> Result<Vec<app::Map>,
         found = Some(apps.clone());
     }
     let mut apps = match found {
-        Some(Value::Array(apps)) => apps.into_iter().map(app_of).collect::<Result<Vec<_>, _>>()?,
+        Some(Value::Array(apps)) => apps_of(apps)?,
         Some(one) => vec![app_of(one)?],
         // A file with nothing but folders to serve is no app itself.
         None if !served.is_empty() => Vec::new(),
         None => vec![whole],
     };
-    if let (Some(deployed), Some(name)) = (deployed, environment) {
-        apps.iter_mut().for_each(|app| lay_under(app, &format!("env_{name}"), &deployed));
-    }
     apps.extend(served);
-    Ok(apps)
+    Ok(Config { apps, deploy })
+}
+
+fn apps_of(apps: Vec<Value>) -> Result<Vec<app::Map>, ShapeError> {
+    apps.into_iter().map(app_of).collect()
 }
 
 fn app_of(value: Value) -> Result<app::Map, ShapeError> {
@@ -57,17 +64,6 @@ fn app_of(value: Value) -> Result<app::Map, ShapeError> {
         Value::Object(app) => Ok(app),
         other => Err(ShapeError::NoObject(kind_of(&other))),
     }
-}
-
-fn lay_under(app: &mut app::Map, key: &str, deployed: &app::Map) {
-    let mut variables = deployed.clone();
-    match app.get(key) {
-        Some(Value::Object(own)) => variables.extend(own.clone()),
-        // A wrong type is for the validation to say.
-        Some(other) if !other.is_null() => return,
-        _ => {}
-    }
-    app.insert(key.to_owned(), Value::Object(variables));
 }
 
 /// One app for each entry of `static`.
@@ -133,8 +129,8 @@ fn kind_of(value: &Value) -> &'static str {
 mod tests {
     use super::*;
 
-    fn apps(value: Value, environment: Option<&str>) -> Result<Value, String> {
-        apps_of(value, environment).map(|apps| json!(apps)).map_err(|error| error.to_string())
+    fn apps(value: Value) -> Result<Value, String> {
+        read(value).map(|config| json!(config.apps)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -151,30 +147,16 @@ mod tests {
             json!({"apps": null, "pm2": app}),
             json!({"apps": app, "pm2": {"script": "other.js"}}),
         ] {
-            assert_eq!(apps(shape.clone(), None), Ok(json!([app])), "{shape}");
+            assert_eq!(apps(shape.clone()), Ok(json!([app])), "{shape}");
         }
-        assert_eq!(apps(json!({"apps": []}), None), Ok(json!([])));
-        assert_eq!(apps(json!([]), None), Ok(json!([])));
+        assert_eq!(apps(json!({"apps": []})), Ok(json!([])));
+        assert_eq!(apps(json!([])), Ok(json!([])));
         for wrong in
             [json!(null), json!(3), json!("a.js"), json!([null]), json!(["a.js"]), json!({"apps": [[]]})]
         {
-            let error = apps(wrong.clone(), None).unwrap_err();
+            let error = apps(wrong.clone()).unwrap_err();
             assert!(error.starts_with("an app must be described by an object, not by "), "{wrong}: {error}");
         }
-    }
-
-    #[test]
-    fn the_deployment_environment_lies_below_that_of_the_app() {
-        let file = json!({
-            "apps": [{"name": "a", "env_p": {"A": "app"}}, {"name": "b"}],
-            "deploy": {"p": {"env": {"A": "deploy", "B": "deploy"}}},
-        });
-        let expected = json!([
-            {"name": "a", "env_p": {"A": "app", "B": "deploy"}},
-            {"name": "b", "env_p": {"A": "deploy", "B": "deploy"}},
-        ]);
-        assert_eq!(apps(file.clone(), Some("p")), Ok(expected));
-        assert_eq!(apps(file.clone(), Some("q")), Ok(file["apps"].clone()));
     }
 
     #[test]
@@ -193,9 +175,9 @@ mod tests {
                 "PM2_SERVE_BASIC_AUTH_PASSWORD": null,
             }},
         ]);
-        assert_eq!(apps(file, None), Ok(expected));
+        assert_eq!(apps(file), Ok(expected));
         let file = json!({"apps": [{"name": "a"}], "static": []});
-        assert_eq!(apps(file, None), Ok(json!([{"name": "a"}])));
-        assert!(apps(json!({"static": 5}), None).unwrap_err().contains("not a number"));
+        assert_eq!(apps(file), Ok(json!([{"name": "a"}])));
+        assert!(apps(json!({"static": 5})).unwrap_err().contains("not a number"));
     }
 }

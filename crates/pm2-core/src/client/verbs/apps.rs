@@ -11,6 +11,7 @@ use super::request::{Caller, StartRequest};
 use super::restart::{Replace, replace_all};
 use super::session::{Json, Listed, Session, for_each, width};
 use crate::app::{AppUpdate, CallerContext, CheckedApp, Map, StartOptions, check_object, resolve};
+use crate::config::Config;
 
 /// How many apps are worked on at once unless asked otherwise; instances of one app count as one.
 const APPS_AT_ONCE: usize = 2;
@@ -58,15 +59,15 @@ fn names_of(apps: &[Map], ctx: &CallerContext) -> Result<HashSet<String>, VerbEr
 /// specification `api.md` §5.1, without its quirks 5 and 9.
 pub(super) async fn start_apps(
     session: &Session,
-    apps: &[Map],
+    config: Config,
     request: &StartRequest,
     how: Replace,
     parallel: Option<usize>,
 ) -> Result<Started, VerbError> {
     let ctx = request.context.context(&session.home);
-    let options = StartOptions::from_map(&request.options);
+    let options = StartOptions { deploy: config.deploy, ..StartOptions::from_map(&request.options) };
     let mut planned = Vec::new();
-    for app in apps {
+    for app in &config.apps {
         let checked = check_object(app, &options, &ctx)?;
         if options.selects(&checked.base_name) {
             planned.push(Planned { checked, processes: Vec::new() });

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::error::VerbError;
 use crate::app::{CallerContext, Map};
-use crate::config::apps_of;
+use crate::config::{self, Config};
 use crate::home::Home;
 
 /// The process that asks: `{cwd, env, node}`.
@@ -76,9 +76,9 @@ pub struct TargetRequest {
 }
 
 impl TargetRequest {
-    /// The apps in `config`.
-    pub(super) fn apps(&self) -> Result<Option<Vec<Map>>, VerbError> {
-        apps(self.config.as_ref(), &self.options)
+    /// `config`, read.
+    pub(super) fn config(&self) -> Result<Option<Config>, VerbError> {
+        read(self.config.as_ref())
     }
 
     /// How many actions at once were asked for.
@@ -110,16 +110,14 @@ pub struct StartRequest {
 }
 
 impl StartRequest {
-    /// The apps in `config`.
-    pub(super) fn apps(&self) -> Result<Option<Vec<Map>>, VerbError> {
-        apps(self.config.as_ref(), &self.options)
+    /// `config`, read.
+    pub(super) fn config(&self) -> Result<Option<Config>, VerbError> {
+        read(self.config.as_ref())
     }
 }
 
-fn apps(config: Option<&Value>, options: &Map) -> Result<Option<Vec<Map>>, VerbError> {
-    let environment = options.get("env").and_then(Value::as_str);
-    let read = |config: &Value| Ok(apps_of(config.clone(), environment)?);
-    config.map(read).transpose()
+fn read(config: Option<&Value>) -> Result<Option<Config>, VerbError> {
+    Ok(config.cloned().map(config::read).transpose()?)
 }
 
 /// An empty file is not the same as none.

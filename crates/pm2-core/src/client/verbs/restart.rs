@@ -89,9 +89,9 @@ async fn reload_as(session: &Session, request: &TargetRequest, how: Replace) -> 
 }
 
 async fn replace(session: &Session, request: &TargetRequest, how: Replace) -> Result<Started, VerbError> {
-    if let Some(apps) = request.apps()? {
+    if let Some(config) = request.config()? {
         if request.names_only {
-            let result = replace_named(session, &apps, request, how).await?;
+            let result = replace_named(session, &config.apps, request, how).await?;
             return Ok(Started::all(result));
         }
         let start = StartRequest {
@@ -100,7 +100,7 @@ async fn replace(session: &Session, request: &TargetRequest, how: Replace) -> Re
             options: request.options.clone(),
             context: request.context.clone(),
         };
-        return start_apps(session, &apps, &start, how, request.parallel()).await;
+        return start_apps(session, config, &start, how, request.parallel()).await;
     }
     if request.options.get("env").is_some_and(|env| !env.is_null()) {
         return Err(VerbError::EnvWithoutFile);

@@ -25,8 +25,8 @@ use crate::target::{self, Target};
 /// # Errors
 /// A mistake in the options; with a script also whatever keeps it from starting.
 pub async fn start(session: &Session, request: &StartRequest) -> Result<Started, VerbError> {
-    if let Some(apps) = request.apps()? {
-        return start_apps(session, &apps, request, Replace::Restart, None).await;
+    if let Some(config) = request.config()? {
+        return start_apps(session, config, request, Replace::Restart, None).await;
     }
     let script = request.script.as_deref().unwrap_or_default();
     let started = start_script(session, script, request).await?;

@@ -63,9 +63,9 @@ pub async fn delete(session: &Session, request: &TargetRequest) -> Result<Vec<Js
 }
 
 async fn act(session: &Session, request: &TargetRequest, action: Action) -> Result<Vec<Json>, VerbError> {
-    let apps = request.apps()?;
-    let ids = match &apps {
-        Some(apps) => ids_named(session, apps, &request.context).await?,
+    let config = request.config()?;
+    let ids = match &config {
+        Some(config) => ids_named(session, &config.apps, &request.context).await?,
         None => {
             let target = request.target.as_ref();
             let cwd = request.context.dir();
@@ -73,7 +73,7 @@ async fn act(session: &Session, request: &TargetRequest, action: Action) -> Resu
             chosen.into_iter().map(|process| process.pm_id).collect()
         }
     };
-    let is_compact = apps.is_none();
+    let is_compact = config.is_none();
     let width = action.width(request, ids.len());
     let answers = for_each(ids, width, |id| {
         let session = session.clone();
