@@ -51,12 +51,12 @@ test('start takes scripts, app objects and configuration files', async (t) => {
     [['a.js'], { script: 'a.js', options: {} }],
     [['a.js', { name: 'x' }], { script: 'a.js', options: { name: 'x' } }],
     [['a.js', 'apps.json'], { script: 'a.js', options: {} }],
-    [[app], { config: [app], options: {} }],
+    [[app], { config: app, options: {} }],
     [[[app, app]], { config: [app, app], options: {} }],
-    [[{ apps: [app] }, { only: 'a' }], { config: [app], options: { only: 'a' } }],
+    [[{ apps: [app] }, { only: 'a' }], { config: { apps: [app] }, options: { only: 'a' } }],
     [[[]], { config: [], options: {} }],
-    [['apps.json'], { config: [app], options: {} }],
-    [['apps.json', { env: 'production' }], { config: [app], options: { env: 'production' } }]
+    [['apps.json'], { config: { apps: [app] }, options: {} }],
+    [['apps.json', { env: 'production' }], { config: { apps: [app] }, options: { env: 'production' } }]
   ]
   for (const [args, expected] of cases) t.deepEqual(await request(t, 'start', ...args), ['start', expected])
   t.is(t.context.seen.cwd, t.context.folder)
@@ -78,17 +78,17 @@ test('restart, reload, stop and delete take processes, app objects and files', a
     t.deepEqual(await request(t, method, 0), [method, { target: 0, options: {} }])
     t.deepEqual(await request(t, method, 'a', { updateEnv: true }), [method, { target: 'a', options: { updateEnv: true } }])
     t.deepEqual(await request(t, method, ['a', 1]), [method, { target: ['a', 1], options: {} }])
-    t.deepEqual(await request(t, method, app), [method, { config: [app], options: {} }])
-    t.deepEqual(await request(t, method, 'apps.json'), [method, { config: [app], options: {} }])
+    t.deepEqual(await request(t, method, app), [method, { config: app, options: {} }])
+    t.deepEqual(await request(t, method, 'apps.json'), [method, { config: { apps: [app] }, options: {} }])
   }
   const file = path.join(t.context.folder, 'apps.json')
   for (const method of ['stop', 'delete']) {
     t.deepEqual(await request(t, method, 'all'), [method, { target: 'all' }])
-    t.deepEqual(await request(t, method, [app]), [method, { apps: [app] }])
-    t.deepEqual(await request(t, method, file), [method, { apps: [app] }])
+    t.deepEqual(await request(t, method, [app]), [method, { config: [app] }])
+    t.deepEqual(await request(t, method, file), [method, { config: { apps: [app] } }])
     t.is(t.context.seen.cwd, process.cwd())
   }
-  t.deepEqual(await request(t, 'delete', '[{"name":"a"}]', 'pipe'), ['delete', { apps: [{ name: 'a' }] }])
+  t.deepEqual(await request(t, 'delete', '[{"name":"a"}]', 'pipe'), ['delete', { config: [{ name: 'a' }] }])
 })
 
 test('what PM2 crashes on is a TypeError', async (t) => {

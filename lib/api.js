@@ -15,9 +15,6 @@ const later = {
   get Session() {
     return require('./session').Session
   },
-  get config() {
-    return require('./config')
-  },
   get processes() {
     return require('./processes')
   },
@@ -162,7 +159,7 @@ class API {
 
   delete(...args) {
     const work = async (link, given, via) => {
-      const target = via === 'pipe' ? later.config.appsOf(JSON.parse(given)) : given
+      const target = via === 'pipe' ? JSON.parse(given) : given
       return many(link, 'delete', await later.requests.endRequest(target))
     }
     return this.#answer(args, work, withValue, withErrorOfTwo)
@@ -300,7 +297,7 @@ function checkOne(target) {
 
 function checkObject(value, what) {
   if (value === null || typeof value !== 'object') {
-    throw new TypeError(`the ${what} must be an object, not ${later.config.describe(value)}`)
+    throw new TypeError(`the ${what} must be an object, not ${require('./describe').describe(value)}`)
   }
   return value
 }

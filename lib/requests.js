@@ -3,7 +3,8 @@
 // From PM2's many ways to write a call to the one request that the native side takes.
 // Behaviour of PM2 7.0.4, specification `api.md` §4 and §5.1 to §5.3.
 
-const { appsOf, describe, isConfigFile, loadApps } = require('./config')
+const { isConfigFile, loadConfig } = require('./config')
+const { describe, kindOf } = require('./describe')
 
 /** The target that stands for a JSON list of apps on the standard input. */
 const STANDARD_INPUT = '-'
@@ -36,7 +37,7 @@ async function startRequest(cwd, first, second) {
     )
   }
   const options = isOptions(second) ? second : {}
-  return { config: await apps(first, cwd, options), options, context: context(cwd, true) }
+  return { config: await configOf(first, cwd), options, context: context(cwd, true) }
 }
 
 /** `restart`, `reload`: processes, or app objects and configuration files as in `start`. */
@@ -45,7 +46,7 @@ async function againRequest(cwd, target, second) {
   if (holdsApps(target)) {
     // A list on the standard input is one of names: nothing is started that is not there.
     const kind = target === STANDARD_INPUT ? { names_only: true } : {}
-    return { config: await apps(target, cwd, options), ...kind, options, context: context(cwd, true) }
+    return { config: await configOf(target, cwd), ...kind, options, context: context(cwd, true) }
   }
   checkTarget(target)
   // A target may be the path of a script, seen from where the caller is now.
@@ -55,13 +56,23 @@ async function againRequest(cwd, target, second) {
 /** `stop`, `delete`: processes, or the names in app objects and configuration files. */
 async function endRequest(target) {
   const cwd = process.cwd()
-  if (holdsApps(target)) return { config: await apps(target, undefined, {}), context: context(cwd, true) }
+  if (holdsApps(target)) return { config: await configOf(target), context: context(cwd, true) }
   return { target: checkTarget(target), context: context(cwd) }
 }
 
-async function apps(from, cwd, options) {
-  if (from === STANDARD_INPUT) return appsOf(JSON.parse(await readStandardInput()), options.env)
-  return typeof from === 'string' ? loadApps(from, cwd, options.env) : appsOf(from, options.env)
+/** What describes apps, in any of its shapes; the native side reads it. */
+async function configOf(from, cwd) {
+  if (from === STANDARD_INPUT) return JSON.parse(await readStandardInput())
+  return typeof from === 'string' ? loadConfig(from, cwd) : checkDescription(from)
+}
+
+/** @throws {TypeError} for what would be an empty object once it is JSON */
+function checkDescription(value) {
+  const parts = [value, value.apps, value.pm2].flat().filter((part) => part !== undefined)
+  // `Module`: what `import * as config` gives.
+  const wrong = parts.findIndex((part) => !['Object', 'Module'].includes(kindOf(part)))
+  if (wrong === -1) return value
+  throw new TypeError(`an app must be described by an object, not by ${describe(parts[wrong])}`)
 }
 
 /** The whole text; ends when the writer closes it. */
