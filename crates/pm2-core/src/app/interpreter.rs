@@ -23,7 +23,7 @@ pub(crate) struct Interpreter {
 /// The given interpreter if it exists, else the one for the script's extension.
 ///
 /// Behaviour of PM2 7.0.4, specification `options.md` §4.4, except that `node@<version>` uses what
-/// NVM already has and downloads nothing.
+/// NVM already has and downloads nothing, and that `tsx` runs TypeScript where nothing else does.
 pub(crate) fn choose(
     given: Option<&str>,
     script: &Path,
@@ -76,6 +76,7 @@ fn by_extension(script: &Path, ctx: &CallerContext) -> Choice {
         Some("pl") => "perl",
         Some("coffee") => "coffee",
         Some("ls") => "lsc",
+        Some("tsx") if find_program("bun", ctx).is_none() && find_program("tsx", ctx).is_some() => "tsx",
         Some("tsx") => "bun",
         Some("ts") => return Choice::TypeScript,
         _ if is_binary(script) => return Choice::Itself,
@@ -83,7 +84,7 @@ fn by_extension(script: &Path, ctx: &CallerContext) -> Choice {
     })
 }
 
-/// `bun`, or a Node that strips types.
+/// `bun`, or a Node that strips types, or `tsx`, which PM2 does not look for.
 fn typescript(ctx: &CallerContext) -> Result<Interpreter, AppError> {
     if find_program("bun", ctx).is_some() {
         return Ok(Interpreter { program: "bun".to_owned(), args: &[] });
@@ -92,8 +93,13 @@ fn typescript(ctx: &CallerContext) -> Result<Interpreter, AppError> {
         Some(path) => ("node".to_owned(), path),
         None => (ctx.node.to_string_lossy().into_owned(), ctx.node.clone()),
     };
-    let args = node_version(&path, ctx).and_then(type_stripping).ok_or(AppError::TypeScript)?;
-    Ok(Interpreter { program, args })
+    if let Some(args) = node_version(&path, ctx).and_then(type_stripping) {
+        return Ok(Interpreter { program, args });
+    }
+    match find_program("tsx", ctx) {
+        Some(_) => Ok(Interpreter { program: "tsx".to_owned(), args: &[] }),
+        None => Err(AppError::TypeScript),
+    }
 }
 
 /// The arguments a Node of this version needs to run TypeScript; `None` if it cannot.

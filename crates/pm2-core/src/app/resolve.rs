@@ -196,6 +196,37 @@ mod tests {
     }
 
     #[test]
+    fn typescript() {
+        let machine = Machine::new();
+        let program = |name: &str, text: &str| {
+            // A file just written may still be open in a process that another test is forking.
+            let unfinished = machine.path(name);
+            fs::write(&unfinished, text).unwrap();
+            fs::set_permissions(&unfinished, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(unfinished, machine.path(&format!("bin/{name}"))).unwrap();
+        };
+        fs::write(machine.path("work/x.tsx"), "text").unwrap();
+        let check = |script: &str, expected: Result<Value, &str>| {
+            let found = machine.object(json!({"script": script}));
+            let found = found.map(|app| json!([app["exec_interpreter"], app["node_args"]]));
+            assert_eq!(found, expected.map_err(str::to_owned), "{script}");
+        };
+        let refused = AppError::TypeScript.to_string();
+        program("node", "#!/bin/sh\necho v20.1.0\n");
+        check("x.ts", Err(&refused));
+        program("tsx", "\0");
+        check("x.ts", Ok(json!(["tsx", []])));
+        check("x.tsx", Ok(json!(["tsx", []])));
+        program("node", "#!/bin/sh\necho v22.7.0\n");
+        check("x.ts", Ok(json!(["node", ["--experimental-strip-types"]])));
+        program("node", "#!/bin/sh\necho v22.18.0\n");
+        check("x.ts", Ok(json!(["node", []])));
+        program("bun", "\0");
+        check("x.ts", Ok(json!(["bun", []])));
+        check("x.tsx", Ok(json!(["bun", []])));
+    }
+
+    #[test]
     fn shell_commands() {
         let machine = Machine::new();
         let entry = json!({"script": "echo hi", "args": "1 2", "exec_mode": "cluster", "instances": 2});
