@@ -147,8 +147,9 @@ const HEADER: &str = "\
 # Start options
 
 Every option may be written in any of its spellings, in app objects, in configuration files, and beside a script in
-`start(script, options)`. The first spelling that has a value wins: the name, then the other spellings from left to right;
-`null` and empty text count as absent. Text that is a number is one. Beside the options an app may have
+`start(script, options)`. The first spelling that has a value wins: the name, then the other spellings from left to right,
+beside a script the name last. `null` and empty text count as absent, and so do `false` and `0` where the option cannot have
+them. Text that is a number is one. Beside the options an app may have
 `env_<name>` objects, which `{env: '<name>'}` lays over `env`; names that are not in this table are ignored.
 
 The column *stored* is what `pm2_env` shows when the option is absent; empty: nothing, the effect is in the last column.

@@ -47,10 +47,13 @@ pub fn check_object(
     ctx: &CallerContext,
 ) -> Result<CheckedApp, AppError> {
     let mut app = validate(entry, Spelling::Object)?;
-    apply_start_options(&mut app, options);
-    // PM2 looks for the mode before it translates `execMode`.
+    // PM2 looks for the mode before it translates `execMode`, and for the number before another one is given.
     let is_cluster = entry.contains_key("exec_mode") && is_cluster(&app);
     decide_merged_logs(&mut app, is_cluster);
+    apply_start_options(&mut app, options);
+    if let Some(io) = app.get_mut("io") {
+        *io = io.to_string().into();
+    }
     check(app, Form::Object, options, ctx)
 }
 
@@ -90,7 +93,10 @@ fn check(
     if ctx.variable("ASZ_MODE").is_some_and(|on| !on.is_empty()) && !app.contains_key("time") {
         app.insert("log_date_format".to_owned(), "YYYY-MM-DDTHH:mm:ss".into());
     }
-    let run_as = user::resolve(&app, ctx)?;
+    let run_as = match options.gid {
+        Some(_) if !app.contains_key("uid") => user::resolve_group(&mut app, ctx)?,
+        _ => user::resolve(&app, ctx)?,
+    };
     if let Some(RunAs { uid, gid, .. }) = run_as {
         app.insert("uid".to_owned(), uid.into());
         app.insert("gid".to_owned(), gid.into());
@@ -133,8 +139,10 @@ fn apply_start_options(app: &mut Map, options: &StartOptions) {
             app.insert(name.to_owned(), value.clone());
         }
     }
-    if let Some(cwd) = &options.cwd {
-        app.insert("cwd".to_owned(), cwd.clone().into());
+    for (name, value) in [("cwd", &options.cwd), ("install_url", &options.install_url)] {
+        if let Some(value) = value {
+            app.insert(name.to_owned(), value.clone().into());
+        }
     }
 }
 

@@ -116,7 +116,7 @@ pub(crate) fn split_words(line: &str) -> Vec<String> {
 fn push_plain(words: &mut Vec<String>, rest: &str) -> usize {
     let blank = rest.find(char::is_whitespace).unwrap_or(rest.len());
     let mut end = blank;
-    if let Some(equals) = rest[..blank].find('=') {
+    if let Some(equals) = rest[..blank].find('=').filter(|equals| *equals > 0) {
         let value = &rest[equals + 1..];
         let quote = value.chars().next().filter(|&c| c == '"' || c == '\'');
         if let Some(close) = quote.and_then(|quote| value[1..].find(quote)) {
@@ -203,5 +203,6 @@ mod tests {
         check("--a=\"1 2\" \"c d\"e '' \"\" a\\ b", &["--a=\"1 2\"", "c d", "e", "a\\", "b"]);
         check("--é='ü ö' é", &["--é='ü ö'", "é"]);
         check("--x='open", &["--x='open"]);
+        check("=\"x y\"", &["=\"x", "y\""]);
     }
 }

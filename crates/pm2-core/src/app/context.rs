@@ -85,6 +85,8 @@ pub struct StartOptions {
     pub gid: Option<Value>,
     /// Working directory, instead of the app's.
     pub cwd: Option<String>,
+    /// Bookkeeping of modules.
+    pub install_url: Option<String>,
     /// Put before the name with a colon unless the name contains it.
     pub name_prefix: Option<String>,
     /// The `deploy` section of the configuration file: `deploy.<env>.env` is laid under `env_<env>`.
@@ -116,6 +118,7 @@ impl StartOptions {
             uid: value("uid"),
             gid: value("gid"),
             cwd: text("cwd"),
+            install_url: text("install_url"),
             name_prefix: text("name_prefix"),
             deploy: Map::new(),
         }

@@ -15,6 +15,9 @@ pub enum CronError {
         "CronPattern: invalid configuration format ('{0}'), exacly five or six space separated parts required."
     )]
     Parts(String),
+    /// It looks like a date and is none.
+    #[error("CronDate: Provided string value for CronDate could not be parsed as date.")]
+    Date,
     /// A character that no part may have.
     #[error("CronPattern: configuration entry {index} ({part}) contains illegal characters.")]
     Characters {
@@ -86,7 +89,7 @@ const FIELDS: [Field; 6] = [
 pub fn check_cron(pattern: &str) -> Result<(), CronError> {
     let trimmed = pattern.trim();
     if is_date(trimmed) {
-        return Ok(());
+        return check_date(trimmed);
     }
     let parts: Vec<&str> = trimmed.split_whitespace().collect();
     let skipped = match parts.len() {
@@ -113,6 +116,19 @@ fn is_date(pattern: &str) -> bool {
             })
         })
         && matches!(digits.next(), None | Some(b'Z' | b'.' | b'+' | b'-'))
+}
+
+/// Whether the numbers of a text that [`is_date`] can be those of a date.
+fn check_date(date: &str) -> Result<(), CronError> {
+    let is_within = |place: std::ops::Range<usize>, first: u32, last: u32| {
+        date[place].parse::<u32>().is_ok_and(|number| (first..=last).contains(&number))
+    };
+    let is_possible = is_within(5..7, 1, 12)
+        && is_within(8..10, 1, 31)
+        && is_within(11..13, 0, 23)
+        && is_within(14..16, 0, 59)
+        && is_within(17..19, 0, 59);
+    is_possible.then_some(()).ok_or(CronError::Date)
 }
 
 /// Replaces month and weekday names by their numbers.

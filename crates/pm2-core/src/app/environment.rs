@@ -110,8 +110,9 @@ fn own(checked: &CheckedApp) -> Map {
     if let Some(home) = &checked.user_home {
         env.insert("HOME".to_owned(), home.to_string_lossy().into_owned().into());
     }
-    if let Some(io) = app.get("io").filter(|io| io.is_object()) {
-        env.insert("io".to_owned(), io.to_string().into());
+    if let Some(io) = app.get("io") {
+        let text = io.as_str().map_or_else(|| io.to_string(), str::to_owned);
+        env.insert("io".to_owned(), text.into());
     }
     if let Some(port) = app.get("port") {
         env.insert("PORT".to_owned(), port.clone());

@@ -23,9 +23,7 @@ pub(crate) fn resolve(app: &Map, ctx: &CallerContext) -> Result<Option<RunAs>, A
     if uid.is_none() && gid.is_none() {
         return Ok(None);
     }
-    if !ctx.is_root && ctx.variable("NODE_ENV") != Some("test") {
-        return Err(AppError::NotRoot);
-    }
+    check_rights(ctx)?;
     // A group alone is refused with the text PM2 has for it.
     let written = uid.map_or_else(|| "undefined".to_owned(), shown);
     let user = match number(&written) {
@@ -38,6 +36,22 @@ pub(crate) fn resolve(app: &Map, ctx: &CallerContext) -> Result<Option<RunAs>, A
         None => user.gid.as_raw(),
     };
     Ok(Some(RunAs { uid: user.uid.as_raw(), gid, home: user.dir }))
+}
+
+/// A group given beside a configuration file, which PM2 takes without a user.
+pub(crate) fn resolve_group(app: &mut Map, ctx: &CallerContext) -> Result<Option<RunAs>, AppError> {
+    check_rights(ctx)?;
+    if let Some(gid) = app.get_mut("gid") {
+        *gid = group(&shown(gid))?.into();
+    }
+    Ok(None)
+}
+
+fn check_rights(ctx: &CallerContext) -> Result<(), AppError> {
+    match ctx.is_root || ctx.variable("NODE_ENV") == Some("test") {
+        true => Ok(()),
+        false => Err(AppError::NotRoot),
+    }
 }
 
 fn group(written: &str) -> Result<u32, AppError> {

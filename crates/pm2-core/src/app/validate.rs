@@ -9,13 +9,13 @@ use super::{AppError, Map};
 
 /// Which of PM2's readers an option object is for.
 ///
-/// Both accept every canonical name and alias; PM2's second one accepts aliases only.
+/// Both accept every canonical name and alias. PM2's second one accepts aliases only, so that here they come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
     /// An app object, as in a configuration file.
     Object,
     /// The options beside a script name: `watchDelay` is in seconds, `watch: []` is off,
-    /// `scriptArgs` and `rawArgs` (what follows `--`) are arguments.
+    /// `scriptArgs` and `rawArgs` (what follows `--`) are arguments, and there are no other environments.
     Script,
 }
 
@@ -27,9 +27,9 @@ const DATE_FORMAT_OF_TIME: &str = "YYYY-MM-DDTHH:mm:ss";
 
 /// Canonical options of what was written, in table order, then the `env_<name>` objects.
 ///
-/// The first spelling with a value wins: the canonical name, then the aliases in table order.
-/// `null` and empty text count as absent; other falsy values are values. Unknown names are dropped.
-/// No defaults are filled in.
+/// The first spelling with a value wins, in an object the canonical name, then the aliases in table order.
+/// `null` and empty text count as absent; other falsy values are values where the option can have them, and
+/// absent where it cannot. Unknown names are dropped. No defaults are filled in.
 ///
 /// # Errors
 /// [`AppError::Cron`] alone, or [`AppError::Invalid`] with all messages joined by `,`.
@@ -41,17 +41,21 @@ pub fn validate(entry: &Map, spelling: Spelling) -> Result<Map, AppError> {
         let Some(value) = written(entry, option, spelling) else {
             continue;
         };
-        if option.name == "cron_restart" {
+        let is_falsy = value == Value::Bool(false) || value.as_f64() == Some(0.0);
+        if option.name == "cron_restart" && !is_falsy {
             check_cron_value(&value)?;
         }
         match convert(option, value) {
+            // PM2 loses all falsy values; files that rely on it must go on working.
+            Err(_) if is_falsy => {}
             Ok(value) => {
                 app.insert(option.name.to_owned(), value);
             }
             Err(message) => messages.push(message),
         }
     }
-    for (key, value) in entry {
+    let environments = entry.iter().filter(|_| spelling == Spelling::Object);
+    for (key, value) in environments {
         if !is_environment_key(key) || value.is_null() {
             continue;
         }
@@ -78,9 +82,13 @@ fn written(entry: &Map, option: &OptionSpec, spelling: Spelling) -> Option<Value
     if spelling == Spelling::Script && option.name == "args" {
         return script_arguments(entry);
     }
-    let mut names = std::iter::once(option.name).chain(option.aliases.iter().copied());
+    let names: Vec<&str> = match (spelling, option.name) {
+        (_, "script") => vec!["script", "cmd", "command", "exec"],
+        (Spelling::Object, name) => std::iter::once(name).chain(option.aliases.iter().copied()).collect(),
+        (Spelling::Script, name) => option.aliases.iter().copied().chain([name]).collect(),
+    };
     let mut emptied = None;
-    let found = names.find_map(|name| match entry.get(name) {
+    let found = names.into_iter().find_map(|name| match entry.get(name) {
         None | Some(Value::Null) => None,
         Some(Value::String(text)) if text.is_empty() => {
             emptied = Some(Value::String(String::new()));
@@ -91,11 +99,7 @@ fn written(entry: &Map, option: &OptionSpec, spelling: Spelling) -> Option<Value
     let (name, value) = match found {
         Some(found) => found,
         // Clearing a list is something one can mean; an empty name or path is not.
-        None => {
-            return emptied
-                .filter(|_| matches!(option.kind, Kind::List | Kind::SwitchListOrText))
-                .or_else(|| command(entry, option));
-        }
+        None => return emptied.filter(|_| matches!(option.kind, Kind::List | Kind::SwitchListOrText)),
     };
     Some(match (spelling, name) {
         (Spelling::Script, "watchDelay") => seconds_to_ms(value),
@@ -103,18 +107,6 @@ fn written(entry: &Map, option: &OptionSpec, spelling: Spelling) -> Option<Value
         (_, "instances") => instances(value),
         _ => value,
     })
-}
-
-/// `cmd` and `command` stand in for a missing script.
-fn command(entry: &Map, option: &OptionSpec) -> Option<Value> {
-    if option.name != "script" {
-        return None;
-    }
-    ["cmd", "command"]
-        .iter()
-        .filter_map(|name| entry.get(*name))
-        .find(|value| !value.is_null() && **value != Value::String(String::new()))
-        .cloned()
 }
 
 /// What follows `--` in `rawArgs`, else `scriptArgs`, else `args`.
@@ -195,7 +187,7 @@ fn convert(option: &OptionSpec, value: Value) -> Result<Value, String> {
 
 fn at_least(name: &str, number: serde_json::Number, minimum: Option<f64>) -> Result<Value, String> {
     match (minimum, number.as_f64()) {
-        (Some(minimum), Some(found)) if found < minimum => {
+        (Some(minimum), Some(found)) if found < minimum && found != 0.0 => {
             Err(format!("The minimum of \"{name}\" is {minimum}, but now is {number}"))
         }
         _ => Ok(Value::Number(number)),
@@ -253,6 +245,12 @@ mod tests {
         check(json!({"cmd": "a.js"}), json!({"script": "a.js"}));
         check(json!({"script": "", "command": "b"}), json!({"script": "b"}));
         check(json!({"script": "a", "cmd": "b"}), json!({"script": "a"}));
+        check(json!({"exec": "a", "cmd": "b"}), json!({"script": "b"}));
+        // … where the option can have them.
+        let falsy =
+            json!({"kill_timeout": false, "cron": false, "out": false, "node_args": 0, "name": false});
+        check(falsy, json!({}));
+        check(json!({"min_uptime": 0}), json!({"min_uptime": 0}));
         // Falsy values are values.
         check(
             json!({"max_restarts": 0, "maxRestarts": 3, "kill_timeout": 0, "wait_ready": false}),
@@ -310,9 +308,11 @@ mod tests {
         };
         check(
             json!({"max_restarts": 5, "killTimeout": 0, "maxRestarts": 6}),
-            json!({"kill_timeout": 0, "max_restarts": 5}),
+            json!({"kill_timeout": 0, "max_restarts": 6}),
         );
         check(json!({"watchDelay": 2}), json!({"watch_delay": 2000}));
+        check(json!({"watch_delay": 100, "watchDelay": 1}), json!({"watch_delay": 1000}));
+        check(json!({"env_p": {"A": 1}, "env_file": "x", "env_x": 5}), json!({}));
         check(json!({"watchDelay": "2"}), json!({"watch_delay": 2000}));
         check(json!({"watch_delay": 2}), json!({"watch_delay": 2}));
         check(json!({"watch": []}), json!({"watch": false}));
