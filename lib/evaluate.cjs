@@ -51,7 +51,8 @@ function evaluateExpression(text, file) {
   const vm = require('node:vm')
   // The text is the second line, which is made number 1, so that places in it are those in the file. What
   // it gives is turned into text there too, within the limit: getters and `toJSON` are code as well.
-  const toText = `(evaluate) => {\n${[answering, packed, portrait].join('\n')}\nreturn answering(${JSON.stringify(file)}, evaluate) }`
+  const functions = [answering, packed, portrait].join('\n')
+  const toText = `(evaluate) => {\n${functions}\nreturn answering(${JSON.stringify(file)}, evaluate) }`
   const parts = ['[() => (', text, `)].map(${toText})[0]`]
   let script
   try {
@@ -167,6 +168,9 @@ function typeIn(text) {
   }
 }
 
+/** What V8 says of import, export, import.meta and await when it expects a script. */
+const MODULE_SYNTAX = /import statement outside|Unexpected token 'export'|'import\.meta' outside|await is only valid/
+
 function hasModuleSyntax(text) {
   const { Script } = require('node:vm')
   const { wrap } = require('node:module')
@@ -174,7 +178,7 @@ function hasModuleSyntax(text) {
     new Script(wrap(text.replace(/^#!.*/, '')))
     return false
   } catch (error) {
-    return /import statement outside|Unexpected token 'export'|'import\.meta' outside|await is only valid/.test(error.message)
+    return MODULE_SYNTAX.test(error.message)
   }
 }
 
@@ -289,10 +293,10 @@ function portrait(thrown) {
     }
     return { name: 'Error', message }
   }
-  const isPlain = (value) => ['boolean', 'number', 'string'].includes(typeof value)
-  const details = Object.entries(thrown).filter(([, value]) => isPlain(value))
+  const details = Object.entries(thrown).filter(([, value]) => ['boolean', 'number', 'string'].includes(typeof value))
   const { name, message, stack } = thrown
-  return { ...Object.fromEntries(details), name: String(name ?? 'Error'), message, stack: isPlain(stack) ? stack : undefined }
+  const known = { ...Object.fromEntries(details), name: String(name ?? 'Error'), message }
+  return typeof stack === 'string' ? { ...known, stack } : known
 }
 
 /** The value in such a text, as data of this realm. Throws the error in it as one of this realm. */
@@ -360,12 +364,14 @@ function placeIn(error) {
   return place.column === undefined ? { file, line: place.line, ...placeInScript(file) } : { file, ...place }
 }
 
+const TOP_OF_ERROR = /^(.+):(\d+)\n(?:[^\n]*\n([ \t]*)(\^|\n+SyntaxError: Unexpected end of input))?/
+
 /**
  * The place in what V8 and Node put above an error: file and line, the text of the line and a caret below
  * the first wrong character. There is no caret at the end of the text, nor far to the right, nor in binary data.
  */
 function placeAtTopOf(text) {
-  const [, file, line, blank, mark] = /^(.+):(\d+)\n(?:[^\n]*\n([ \t]*)(\^|\n+SyntaxError: Unexpected end of input))?/.exec(text) ?? []
+  const [, file, line, blank, mark] = TOP_OF_ERROR.exec(text) ?? []
   return line === undefined ? {} : { file, line: Number(line), column: mark && blank.length + 1 }
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
+use libyaml_safer::{Event, EventData, Mark, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
@@ -30,8 +30,9 @@ pub struct YamlError {
 }
 
 impl YamlError {
-    fn new(message: impl Into<String>, at: Span) -> Self {
-        Self { message: message.into(), line: at.start.line(), column: at.start.col() + 1 }
+    fn new(message: impl Into<String>, at: Mark) -> Self {
+        let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).saturating_add(1);
+        Self { message: message.into(), line: place(at.line), column: place(at.column) }
     }
 }
 
@@ -42,75 +43,93 @@ impl YamlError {
 /// [`YamlError`].
 pub fn parse(text: &str) -> Result<Value, YamlError> {
     let mut reader = Reader::default();
-    for event in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
-        let (event, span) = event.map_err(|error| YamlError {
-            message: error.info().to_owned(),
-            line: error.marker().line(),
-            column: error.marker().col() + 1,
-        })?;
-        reader.take(event, span)?;
+    let mut bytes = text.trim_start_matches('\u{feff}').as_bytes();
+    let mut parser = Parser::new();
+    parser.set_input_string(&mut bytes);
+    loop {
+        let event = parser.parse().map_err(|error| mistake(&error, text))?;
+        if event.data == EventData::StreamEnd {
+            return Ok(reader.document.unwrap_or_default());
+        }
+        reader.take(event)?;
     }
-    Ok(reader.document.unwrap_or_default())
+}
+
+fn mistake(error: &libyaml_safer::Error, text: &str) -> YamlError {
+    if let Some(at) = error.problem_mark() {
+        return YamlError::new(error.problem(), at);
+    }
+    // The only mistake without a mark: a character that no text may have.
+    let is_wrong =
+        |character: char| character.is_control() && !matches!(character, '\t' | '\n' | '\r' | '\u{85}');
+    let before = text.split(is_wrong).next().unwrap_or_default();
+    let last_line = before.rsplit('\n').next().unwrap_or_default();
+    YamlError {
+        message: error.problem().to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: last_line.chars().count() + 1,
+    }
 }
 
 #[derive(Default)]
 struct Reader {
     open: Vec<Collection>,
     /// What an alias stands for, with the number of its values.
-    anchors: HashMap<usize, (Value, usize)>,
+    anchors: HashMap<String, (Value, usize)>,
     document: Option<Value>,
     n_values: usize,
 }
 
 struct Collection {
     kind: Kind,
-    anchor: usize,
+    anchor: Option<String>,
     /// `n_values` when it began.
     began: usize,
 }
 
 enum Kind {
     List(Vec<Value>),
-    Map { members: Map<String, Value>, merged: Vec<(Value, Span)>, key: Option<(String, bool)> },
+    Map { members: Map<String, Value>, merged: Vec<(Value, Mark)>, key: Option<(String, bool)> },
 }
 
 impl Reader {
-    fn take(&mut self, event: Event<'_>, at: Span) -> Result<(), YamlError> {
-        match event {
-            Event::DocumentStart(_) if self.document.is_some() => {
+    fn take(&mut self, event: Event) -> Result<(), YamlError> {
+        let at = event.start_mark;
+        match event.data {
+            EventData::DocumentStart { .. } if self.document.is_some() => {
                 Err(YamlError::new("expected a single document in the stream, but found more", at))
             }
-            Event::Alias(anchor) => {
+            EventData::Alias { anchor } => {
                 let Some((value, n_values)) = self.anchors.get(&anchor).cloned() else {
-                    return Err(YamlError::new("an alias cannot stand for what it is part of", at));
+                    return Err(YamlError::new(format!("unidentified alias \"{anchor}\""), at));
                 };
                 self.count(n_values, at)?;
                 self.put(value, None, at)
             }
-            Event::Scalar(text, style, anchor, tag) => {
+            EventData::Scalar { anchor, tag, value: text, style, .. } => {
                 self.count(1, at)?;
                 let is_plain = style == ScalarStyle::Plain;
                 let value = scalar(&text, is_plain, tag.as_deref(), at)?;
-                if anchor > 0 {
+                if let Some(anchor) = anchor {
                     self.anchors.insert(anchor, (value.clone(), 1));
                 }
                 let is_merge = is_plain && tag.is_none() && text == MERGE;
                 self.put(value, is_merge.then_some(MERGE), at)
             }
-            Event::SequenceStart(anchor, tag) => {
+            EventData::SequenceStart { anchor, tag, .. } => {
                 check_tag(tag.as_deref(), "seq", at)?;
                 self.begin(Kind::List(Vec::new()), anchor, at)
             }
-            Event::MappingStart(anchor, tag) => {
+            EventData::MappingStart { anchor, tag, .. } => {
                 check_tag(tag.as_deref(), "map", at)?;
                 self.begin(Kind::Map { members: Map::new(), merged: Vec::new(), key: None }, anchor, at)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.end(at),
+            EventData::SequenceEnd | EventData::MappingEnd => self.end(at),
             _ => Ok(()),
         }
     }
 
-    fn count(&mut self, n_values: usize, at: Span) -> Result<(), YamlError> {
+    fn count(&mut self, n_values: usize, at: Mark) -> Result<(), YamlError> {
         self.n_values += n_values;
         if self.n_values > MAX_VALUES {
             return Err(YamlError::new(format!("more than {MAX_VALUES} values, aliases included"), at));
@@ -118,7 +137,7 @@ impl Reader {
         Ok(())
     }
 
-    fn begin(&mut self, kind: Kind, anchor: usize, at: Span) -> Result<(), YamlError> {
+    fn begin(&mut self, kind: Kind, anchor: Option<String>, at: Mark) -> Result<(), YamlError> {
         self.count(1, at)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(YamlError::new(format!("nested more than {MAX_DEPTH} deep"), at));
@@ -130,7 +149,7 @@ impl Reader {
         Ok(())
     }
 
-    fn end(&mut self, at: Span) -> Result<(), YamlError> {
+    fn end(&mut self, at: Mark) -> Result<(), YamlError> {
         let Some(Collection { kind, anchor, began }) = self.open.pop() else { return Ok(()) };
         let value = match kind {
             Kind::List(items) => Value::Array(items),
@@ -141,14 +160,14 @@ impl Reader {
                 Value::Object(members)
             }
         };
-        if anchor > 0 {
+        if let Some(anchor) = anchor {
             self.anchors.insert(anchor, (value.clone(), self.n_values - began + 1));
         }
         self.put(value, None, at)
     }
 
     /// Puts a finished value where it belongs. `merge` when it is the merge key, should it be a key.
-    fn put(&mut self, value: Value, merge: Option<&str>, at: Span) -> Result<(), YamlError> {
+    fn put(&mut self, value: Value, merge: Option<&str>, at: Mark) -> Result<(), YamlError> {
         match self.open.last_mut().map(|collection| &mut collection.kind) {
             None => self.document = Some(value),
             Some(Kind::List(items)) => items.push(value),
@@ -177,7 +196,7 @@ impl Reader {
 }
 
 /// Adds the members that are not there yet; of a list of maps the first counts most.
-fn lay_under(members: &mut Map<String, Value>, under: Value, at: Span) -> Result<(), YamlError> {
+fn lay_under(members: &mut Map<String, Value>, under: Value, at: Mark) -> Result<(), YamlError> {
     let maps = match under {
         Value::Array(maps) => maps,
         one => vec![one],
@@ -196,40 +215,37 @@ fn lay_under(members: &mut Map<String, Value>, under: Value, at: Span) -> Result
     Ok(())
 }
 
+/// What YAML's own types begin with.
+const CORE: &str = "tag:yaml.org,2002:";
+
 /// A collection may name its own type, which says nothing new; other tags are for other programs.
-fn check_tag(tag: Option<&Tag>, own: &str, at: Span) -> Result<(), YamlError> {
+fn check_tag(tag: Option<&str>, own: &str, at: Mark) -> Result<(), YamlError> {
     match tag {
-        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == own) => Err(unknown_tag(tag, at)),
+        Some(tag) if tag != "!" && tag.strip_prefix(CORE) != Some(own) => Err(unknown_tag(tag, at)),
         _ => Ok(()),
     }
 }
 
-fn unknown_tag(tag: &Tag, at: Span) -> YamlError {
-    YamlError::new(format!("unknown tag !<{}{}>", tag.handle, tag.suffix), at)
+fn unknown_tag(tag: &str, at: Mark) -> YamlError {
+    YamlError::new(format!("unknown tag !<{tag}>"), at)
 }
 
-fn scalar(text: &str, is_plain: bool, tag: Option<&Tag>, at: Span) -> Result<Value, YamlError> {
-    let Some(tag) = tag else {
+fn scalar(text: &str, is_plain: bool, tag: Option<&str>, at: Mark) -> Result<Value, YamlError> {
+    let Some(tag) = tag.filter(|tag| *tag != "!") else {
         return Ok(if is_plain { plain(text) } else { text.into() });
     };
-    if !tag.is_yaml_core_schema() {
-        return Err(unknown_tag(tag, at));
-    }
     let value = plain(text);
-    let fits = match tag.suffix.as_str() {
-        "str" => return Ok(text.into()),
-        "int" => value.is_i64() || value.is_u64(),
-        "float" => value.is_number(),
-        "bool" => value.is_boolean(),
-        "null" => value.is_null(),
+    let fits = match tag.strip_prefix(CORE) {
+        Some("str" | "timestamp" | "binary") => return Ok(text.into()),
+        Some("int") => value.is_i64() || value.is_u64(),
+        Some("float") => value.is_number(),
+        Some("bool") => value.is_boolean(),
+        Some("null") => value.is_null(),
         _ => return Err(unknown_tag(tag, at)),
     };
     match fits {
         true => Ok(value),
-        false => {
-            let wrong = format!("cannot resolve a node with !<{}{}> explicit tag", tag.handle, tag.suffix);
-            Err(YamlError::new(wrong, at))
-        }
+        false => Err(YamlError::new(format!("cannot resolve a node with !<{tag}> explicit tag"), at)),
     }
 }
 
@@ -316,7 +332,7 @@ mod tests {
             ("0x1F", json!(31)),
             ("-0b11", json!(-3)),
             ("1e3", json!(1000)),
-            ("+.5", json!(0.5)),
+            (".5", json!(0.5)),
             ("1.", json!(1)),
             ("-1.5", json!(-1.5)),
             ("!!str 5", json!("5")),
@@ -355,15 +371,32 @@ apps:
     }
 
     #[test]
+    fn layouts_people_write() {
+        let check = |text: &str, expected: Value| assert_eq!(parse(text), Ok(expected), "{text}");
+        check("a:\t1", json!({"a": 1}));
+        check("{\n\t\"a\":\t1\n}", json!({"a": 1}));
+        check(
+            "apps:\n  - args: [\n    a,\n    b\n  ]\n    name: x",
+            json!({"apps": [{"args": ["a", "b"], "name": "x"}]}),
+        );
+        check("a: [\n1]", json!({"a": [1]}));
+        check("a: \"multi\nline\"", json!({"a": "multi line"}));
+        check("a: !<tag:yaml.org,2002:str> 1\nb: ! x", json!({"a": "1", "b": "x"}));
+        check("%YAML 1.2\n---\na: 1\n...\n", json!({"a": 1}));
+    }
+
+    #[test]
     fn mistakes_have_a_place() {
         let check = |text: &str, expected: [usize; 2], message: &str| {
             let error = parse(text).unwrap_err();
             assert_eq!([error.line, error.column], expected, "{text}: {error}");
             assert!(error.message.contains(message), "{text}: {error}");
         };
-        check("apps:\n  - a: [1\nb: 2", [3, 2], "indentation");
+        check("apps:\n  - a: [1\nb: 2", [3, 2], "did not find expected ',' or ']'");
         check("a: 1\na: 2", [2, 1], "duplicated mapping key");
-        check("a: *nobody", [1, 4], "anchor");
+        check("a: *nobody", [1, 4], "unidentified alias");
+        check("\tname: x", [1, 1], "cannot start any token");
+        check("a: 1\nb: '\u{1}'", [2, 5], "control characters");
         check("a: 1\n---\nb: 2", [2, 1], "single document");
         check("a: !secret x", [1, 4], "unknown tag !<!secret>");
         check("a: !!int x", [1, 4], "cannot resolve");
