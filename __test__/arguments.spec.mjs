@@ -235,6 +235,12 @@ test('what is no description of an app is refused by name', async (t) => {
     script = 'a.js'
   }
   await t.notThrowsAsync(pm2.start(new Description()))
+  class Special extends Description {
+    get args() {
+      return ['x']
+    }
+  }
+  t.deepEqual(await request(t, 'start', new Special()), ['start', { config: { script: 'a.js', args: ['x'] }, options: {} }])
   await t.notThrowsAsync(pm2.start(Object.assign(Object.create(null), { script: 'a.js' })))
 })
 

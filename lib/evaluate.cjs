@@ -2,7 +2,7 @@
 
 // Evaluates one configuration file that needs a JavaScript engine. It needs nothing beside itself.
 //
-// As a module: `evaluateExpression`, `evaluateModule`, `plain`, `readText`.
+// As a module: `evaluateExpression`, `evaluateModule`, `plain`, `readText`, `withInherited`.
 //
 // As a program, its text given to `node -e` by the native executable:
 //
@@ -455,4 +455,4 @@ async function main([kind, file, ...given]) {
 
 // The text given to `-e` is no file.
 if (module.id === '[eval]') main(process.argv.slice(1))
-else module.exports = { evaluateExpression, evaluateModule, plain, readText }
+else module.exports = { evaluateExpression, evaluateModule, plain, readText, withInherited }

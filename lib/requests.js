@@ -71,8 +71,19 @@ function checkDescription(value) {
   const parts = [value, value.apps, value.pm2].flat().filter((part) => part !== undefined)
   // `Module`: what `import * as config` gives.
   const wrong = parts.findIndex((part) => !['Object', 'Module'].includes(kindOf(part)))
-  if (wrong === -1) return value
+  if (wrong === -1) return parts.some(isDerived) ? withInherited(value) : value
   throw new TypeError(`an app must be described by an object, not by ${describe(parts[wrong])}`)
+}
+
+/** Whether an object may have options that are not its own. */
+function isDerived(object) {
+  const parent = Object.getPrototypeOf(object)
+  return parent !== null && parent !== Object.prototype
+}
+
+/** A copy that has them. */
+function withInherited(value) {
+  return JSON.parse(JSON.stringify(value, require('./evaluate.cjs').withInherited))
 }
 
 /** The whole text; ends when the writer closes it. */

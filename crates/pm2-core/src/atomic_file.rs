@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use thiserror::Error;
 
 /// Why a file could not be written.
@@ -41,6 +44,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), AtomicFileError> {
         let _ = fs::remove_file(&temporary);
     }
     replaced?;
+    remove_leftovers(folder, path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync the folder", folder))
 }
 
@@ -77,6 +81,24 @@ fn temporary_name(path: &Path) -> String {
     format!(".{name}.{}-{count}-{clock:x}.tmp", process::id())
 }
 
+/// Removes the temporary files of writers of this file that were killed.
+fn remove_leftovers(folder: &Path, path: &Path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let found = entry.file_name();
+        let Some(rest) = found.to_str().and_then(|found| found.strip_prefix(&prefix)) else { continue };
+        let writer = rest.strip_suffix(".tmp").and_then(|rest| rest.split('-').next());
+        let Some(pid) = writer.and_then(|pid| pid.parse::<i32>().ok()).filter(|pid| *pid > 0) else {
+            continue;
+        };
+        if kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+            // Another writer may remove it just now.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 fn error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AtomicFileError + use<> {
     let path = path.to_owned();
     move |source| AtomicFileError { action, path, source }
@@ -106,6 +128,23 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[test]
+    fn leftovers_of_the_dead_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut child = process::Command::new("true").spawn().unwrap();
+        let dead = format!(".file.{}-0-ab.tmp", child.id());
+        child.wait().unwrap();
+        let living = format!(".file.{}-9-ab.tmp", process::id());
+        for name in [dead.as_str(), living.as_str(), ".file.x.tmp", ".other.1-0-ab.tmp", ".file.0-1-a.tmp"] {
+            fs::write(dir.path().join(name), "half").unwrap();
+        }
+        write(&dir.path().join("file"), b"whole").unwrap();
+        assert_eq!(
+            names(dir.path()),
+            [".file.0-1-a.tmp", living.as_str(), ".file.x.tmp", ".other.1-0-ab.tmp", "file"]
+        );
     }
 
     #[test]

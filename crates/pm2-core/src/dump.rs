@@ -40,19 +40,29 @@ pub enum DumpError {
     /// The text is neither JSON nor a JavaScript literal.
     #[error("not a dump: {0}")]
     Syntax(#[from] LiteralError),
-    /// The text is no array of objects.
+    /// The text is no array.
     #[error("not a dump: an array of objects is expected")]
     Shape,
+    /// An entry cannot be an app; the others can be used.
+    #[error("entry {position} of the saved list {reason}")]
+    Entry {
+        /// Its place, from 0.
+        position: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The file could not be written.
     #[error(transparent)]
     Write(#[from] AtomicFileError),
 }
 
 /// A dump as read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Loaded {
     /// One `pm2_env` per process.
     pub entries: Vec<Map>,
+    /// Why others are left out.
+    pub refused: Vec<DumpError>,
     /// The text, which is the result of `resurrect`.
     pub text: String,
     /// The file it is from: the dump or its backup.
@@ -60,11 +70,11 @@ pub struct Loaded {
 }
 
 /// Reads the entries of a dump: JSON, else a JavaScript literal (comments, trailing commas, single
-/// quotes, unquoted keys…), as PM2 evaluates it.
+/// quotes, unquoted keys…), as PM2 evaluates it. An entry is a named object, or the reason why it is none.
 ///
 /// # Errors
 /// [`DumpError::Syntax`] or [`DumpError::Shape`]. Never panics; nesting is bounded.
-pub fn parse(text: &str) -> Result<Vec<Map>, DumpError> {
+pub fn parse(text: &str) -> Result<Vec<Result<Map, DumpError>>, DumpError> {
     let value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(_) => parse_literal(text)?,
@@ -72,13 +82,12 @@ pub fn parse(text: &str) -> Result<Vec<Map>, DumpError> {
     let Value::Array(items) = value else {
         return Err(DumpError::Shape);
     };
-    items
-        .into_iter()
-        .map(|item| match item {
-            Value::Object(entry) => Ok(entry),
-            _ => Err(DumpError::Shape),
-        })
-        .collect()
+    let entry = |(position, item)| match item {
+        Value::Object(entry) if entry.get("name").is_some_and(Value::is_string) => Ok(entry),
+        Value::Object(_) => Err(DumpError::Entry { position, reason: "has no name" }),
+        _ => Err(DumpError::Entry { position, reason: "is no object" }),
+    };
+    Ok(items.into_iter().enumerate().map(entry).collect())
 }
 
 /// Reads the dump, or its backup when the dump is missing or broken.
@@ -97,7 +106,16 @@ fn load_file(path: &Path) -> Result<Loaded, DumpError> {
         return Err(DumpError::TooLarge(path.to_owned()));
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Loaded { entries: parse(&text)?, text, path: path.to_owned() })
+    let mut loaded =
+        Loaded { entries: Vec::new(), refused: Vec::new(), text: String::new(), path: path.to_owned() };
+    for entry in parse(&text)? {
+        match entry {
+            Ok(entry) => loaded.entries.push(entry),
+            Err(error) => loaded.refused.push(error),
+        }
+    }
+    loaded.text = text;
+    Ok(loaded)
 }
 
 /// The entry of a process: its `pm2_env` without id, instances and back-off; `None` for a module.
@@ -166,14 +184,27 @@ mod tests {
     #[test]
     fn texts() {
         let check = |text: &str, expected: Option<Value>| {
-            assert_eq!(parse(text).ok().map(|entries| json!(entries)), expected, "{text}");
+            let entries = parse(text).ok().map(|entries| {
+                let shown = |entry: Result<Map, DumpError>| {
+                    entry.map_or_else(|error| Value::from(error.to_string()), Value::Object)
+                };
+                json!(entries.into_iter().map(shown).collect::<Vec<_>>())
+            });
+            assert_eq!(entries, expected, "{text}");
         };
         check("[]", Some(json!([])));
         check(r#"[{"name":"a"}]"#, Some(json!([{"name": "a"}])));
         check("[{name: 'a', /* x */ n: 1,}]", Some(json!([{"name": "a", "n": 1}])));
+        check(
+            "[{}, {name: 'a'}, 1]",
+            Some(json!([
+                "entry 0 of the saved list has no name",
+                {"name": "a"},
+                "entry 2 of the saved list is no object",
+            ])),
+        );
         check(r#"[{"name":"\ud800"}]"#, Some(json!([{"name": "\u{fffd}"}])));
         check("{}", None);
-        check("[1]", None);
         check("", None);
         check("[{", None);
         check(&"[".repeat(1_000_000), None);

@@ -203,8 +203,15 @@ fn first_view(id: u32, app: &Map<String, Value>, restored_stopped: bool) -> (Vie
     let mut view = View::new(id, app);
     let starts = view.spec.autostart && !restored_stopped;
     if restored_stopped {
-        view.restart_time = app.get("restart_time").and_then(Value::as_u64).unwrap_or(0);
+        let count = |key: &str| app.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let text = |key: &str| app.get(key).and_then(Value::as_str).map(str::to_owned);
+        view.restart_time = count("restart_time");
+        view.unstable_restarts = count("unstable_restarts");
         view.pm_uptime = app.get("pm_uptime").and_then(Value::as_i64);
+        view.version = text("version");
+        view.node_version = text("node_version");
+        // Old versions of PM2 wrote the signal there.
+        view.exit_signal = view.exit_signal.or_else(|| text("exit_code"));
     }
     if !starts {
         view.pm_uptime.get_or_insert_with(epoch_ms);

@@ -73,7 +73,8 @@ pub async fn resurrect(session: &Session, caller: &Caller) -> Result<Started, Ve
         }
     })
     .await?;
-    let mut restored = Started::default();
+    let refused = saved.refused.into_iter().map(VerbError::from);
+    let mut restored = Started { result: Vec::new(), errors: refused.collect() };
     for outcome in outcomes {
         match outcome {
             Ok(processes) => restored.result.extend(processes),
