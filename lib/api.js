@@ -187,7 +187,7 @@ class API {
 
   dump(...args) {
     return this.#answer(args, async (link, force) => {
-      return (await link.run('dump', { force: force === true || Boolean(process.env.FORCE) })).result
+      return (await link.run('dump', { force: Boolean(force) || Boolean(process.env.FORCE) })).result
     })
   }
 

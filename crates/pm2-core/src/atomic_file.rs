@@ -31,7 +31,7 @@ pub struct AtomicFileError {
 /// [`AtomicFileError`]; the old content is then still there and the temporary file is gone. Only
 /// when the final sync of the folder fails the new content is already visible.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), AtomicFileError> {
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let path = &target_of(path);
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
@@ -46,6 +46,17 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), AtomicFileError> {
     replaced?;
     remove_leftovers(folder, path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(error("sync the folder", folder))
+}
+
+/// What a symbolic link leads to, also when that is not there yet; other paths are themselves.
+fn target_of(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    match fs::read_link(path) {
+        Ok(target) => path.parent().unwrap_or(Path::new(".")).join(target),
+        Err(_) => path.to_owned(),
+    }
 }
 
 /// Like [`write()`], but keeps the previous content, if any, in `backup`.
@@ -167,6 +178,11 @@ mod tests {
         write(&link, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        fs::remove_file(&path).unwrap();
+        fs::remove_file(&link).unwrap();
+        symlink("real", &link).unwrap();
+        write(&link, b"first").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
     }
 
     #[test]

@@ -163,6 +163,13 @@ impl ConnectError {
 
 /// The system's name of the common errors.
 pub(super) fn io_code(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error() {
+        Some(libc::EPERM) => return Some("EPERM"),
+        Some(libc::ELOOP) => return Some("ELOOP"),
+        Some(libc::ENAMETOOLONG) => return Some("ENAMETOOLONG"),
+        Some(libc::EDQUOT) => return Some("EDQUOT"),
+        _ => {}
+    }
     Some(match error.kind() {
         io::ErrorKind::NotFound => "ENOENT",
         io::ErrorKind::PermissionDenied => "EACCES",

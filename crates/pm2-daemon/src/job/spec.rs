@@ -60,8 +60,16 @@ impl AppSpec {
         if !app.get("env").is_some_and(Value::is_object) {
             return Err("an app needs env, an object".to_owned());
         }
-        match ["name", "pm_exec_path", "pm_pid_path"].into_iter().find(|key| !text(key)) {
-            Some(missing) => Err(format!("an app needs {missing}, a text")),
+        if let Some(missing) = ["name", "pm_exec_path", "pm_pid_path"].into_iter().find(|key| !text(key)) {
+            return Err(format!("an app needs {missing}, a text"));
+        }
+        // A name that nobody has looked up must not end as the daemon's own user.
+        let is_strange = |key: &&&str| match app.get(**key) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(value) => number(value).is_none_or(|id| id < 0.0) && value.as_str() != Some(""),
+        };
+        match ["uid", "gid"].iter().find(is_strange).copied() {
+            Some(key) => Err(format!("{key} must be a number, not {}", app[key])),
             None => Ok(()),
         }
     }
@@ -168,6 +176,24 @@ mod tests {
         assert_eq!(read(json!({"stop_exit_codes": 7})).stop_exit_codes, [7]);
         assert_eq!(read(json!({"stop_exit_codes": [0, "3"]})).stop_exit_codes, [0, 3]);
         assert_eq!(read(json!({"stop_exit_codes": {}})).stop_exit_codes, [0_i64; 0]);
+    }
+
+    #[test]
+    fn unknown_users_are_refused() {
+        let check = |uid: Value, expected: bool| {
+            let app = json!({"name": "a", "pm_exec_path": "/a", "pm_pid_path": "/p", "env": {}, "uid": uid});
+            assert_eq!(AppSpec::check(app.as_object().unwrap()).is_ok(), expected, "{uid}");
+        };
+        for (uid, expected) in [
+            (json!(null), true),
+            (json!(0), true),
+            (json!("1000"), true),
+            (json!("root"), false),
+            (json!(-1), false),
+            (json!([]), false),
+        ] {
+            check(uid, expected);
+        }
     }
 
     #[test]

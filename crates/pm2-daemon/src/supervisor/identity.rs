@@ -121,6 +121,8 @@ fn drop_copied_variables(app: &mut Map<String, Value>) {
     let Some(Value::Object(env)) = app.get("env").cloned() else { return };
     app.retain(|key, value| {
         env.get(key) != Some(value)
+            || value.is_object()
+            || value.is_array()
             || pm2_core::app::options::find(key).is_some()
             || key.starts_with("pm_")
             || key == "NODE_APP_INSTANCE"
@@ -223,11 +225,13 @@ mod tests {
 
     #[test]
     fn a_restored_entry_keeps_its_number_and_loses_the_copies() {
-        let mut app = json!({"name": "a", "NODE_APP_INSTANCE": 3, "FOO": "1", "merge_logs": true,
-            "env": {"FOO": "1", "name": "a"}});
+        let mut app = json!({"name": "a", "NODE_APP_INSTANCE": 3, "FOO": "1", "merge_logs": true, "env_p": {"A": 1},
+            "env": {"FOO": "1", "name": "a", "env_p": {"A": 1}}});
         let facts =
             Facts { id: 1, numbered: false, keep_log_paths: true, instance_variable: "NODE_APP_INSTANCE" };
         assign(app.as_object_mut().unwrap(), &mut Siblings::default(), &facts);
         assert_eq!((&app["name"], &app["NODE_APP_INSTANCE"], app.get("FOO")), (&json!("a"), &json!(3), None));
+        // Only scalars are copied.
+        assert_eq!(app["env_p"], json!({"A": 1}));
     }
 }

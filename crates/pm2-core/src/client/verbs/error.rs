@@ -63,6 +63,14 @@ pub enum VerbError {
     /// The saved list could not be read or written.
     #[error(transparent)]
     Dump(#[from] DumpError),
+    /// A saved app could not be started.
+    #[error("{name}: {source}")]
+    Restore {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: Box<VerbError>,
+    },
     /// This process ends.
     #[error("interrupted, because this process ends")]
     Interrupted,
@@ -104,6 +112,7 @@ impl VerbError {
             Self::Dump(DumpError::Read { source, .. }) => io_code(source),
             Self::Dump(DumpError::Write(error)) => io_code(&error.source),
             Self::Io { source, .. } => io_code(source),
+            Self::Restore { source, .. } => source.code(),
             _ => None,
         }
     }

@@ -1,6 +1,10 @@
 //! The saved process list: `dump`, `clearDump`, `resurrect`.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::path::PathBuf;
+
+use nix::fcntl::{Flock, FlockArg};
 
 use serde_json::{Map as JsonMap, Value};
 
@@ -54,6 +58,8 @@ pub async fn clear_dump(session: &Session) -> Result<(), VerbError> {
 /// Neither the dump nor its backup can be read; a lost connection.
 pub async fn resurrect(session: &Session, caller: &Caller) -> Result<Started, VerbError> {
     let home = &session.home;
+    // Two at once would both find nothing running and start everything twice.
+    let _lock = lock(home.dump_file.clone()).await;
     let saved = dump::load(&home.dump_file, &home.dump_backup_file)?;
     let processes = session.list().await?;
     let names: HashSet<&str> = processes.iter().map(|found| found.name.as_str()).collect();
@@ -66,9 +72,14 @@ pub async fn resurrect(session: &Session, caller: &Caller) -> Result<Started, Ve
     let outcomes = for_each(missing, at_once, |entry| {
         let session = session.clone();
         async move {
-            match prepare(&session, &complete(entry, &session.home)).await {
+            let app = complete(entry, &session.home);
+            match prepare(&session, &app).await {
                 Err(error @ VerbError::Call(_)) => Err(error),
-                outcome => Ok(outcome),
+                Err(error) => {
+                    let name = app.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+                    Ok(Err(VerbError::Restore { name, source: Box::new(error) }))
+                }
+                started => Ok(started),
             }
         }
     })
@@ -82,6 +93,12 @@ pub async fn resurrect(session: &Session, caller: &Caller) -> Result<Started, Ve
         }
     }
     Ok(restored)
+}
+
+/// Waits until nobody else restores this list; `None` when there is none, or no locking.
+async fn lock(path: PathBuf) -> Option<Flock<File>> {
+    let locked = || Flock::lock(File::open(path).ok()?, FlockArg::LockExclusive).ok();
+    tokio::task::spawn_blocking(locked).await.ok().flatten()
 }
 
 /// Adds what PM2's daemon cannot live without, should the file lack it. Specification `wire.md` §6.1.

@@ -437,7 +437,7 @@ async fn saving_and_restoring() {
     assert!(text.contains("\"name\": \"a\"") && !text.contains("pm_id"), "{text}");
     std::fs::write(&home.dump_file, r#"[{"name":"a"},{"name":"x"},{"name":"bad"}]"#).unwrap();
     let expected = json!({
-        "errors": [{"message": "EISDIR: log"}],
+        "errors": [{"message": "bad: EISDIR: log"}],
         "result": [{"pm2_env": {"name": "x"}}],
     });
     stage.check("resurrect", json!({}), expected).await;
