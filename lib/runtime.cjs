@@ -17,6 +17,7 @@ if (!process.chdir.disabled && (channel || process.send)) {
   if (process.send) {
     // A cluster worker: Node has opened the channel before this file was loaded.
     process.send(hello);
+    drainWhenTold();
   } else {
     require('fs').writeSync(channel, `${JSON.stringify(hello)}\n`);
     openOnFirstUse(channel);
@@ -30,6 +31,54 @@ if (!process.chdir.disabled && (channel || process.send)) {
       if (process.connected) process.send({ type: 'process:exception', data: describe(reason) });
     });
   }
+}
+
+// At a reload the daemon says so when the successor listens. Clients with an open connection must hear of it
+// from a response, or from its end while nothing is under way: `server.close()` alone would cut requests off that
+// have been sent already.
+function drainWhenTold() {
+  const { prototype } = require('net').Server;
+  const { close, listen } = prototype;
+  const servers = new Set();
+  const sessions = new Set();
+  let draining = false;
+  prototype.listen = function (...args) {
+    servers.add(this);
+    this.once('close', () => servers.delete(this));
+    // HTTP/2 only. A session that began just now has to tell its client, too.
+    this.on('session', (session) => {
+      sessions.add(session);
+      session.once('close', () => sessions.delete(session));
+      if (draining) setImmediate(() => session.close());
+    });
+    return listen.apply(this, args);
+  };
+  process.on('internalMessage', (message) => {
+    if (message?.cmd !== 'NODE_PM2RS' || message.act !== 'drain' || draining) return;
+    draining = true;
+    let open = 1;
+    const closed = () => {
+      open -= 1;
+      if (open === 0 && process.connected) process.send({ cmd: 'NODE_PM2RS', act: 'drained' });
+    };
+    const last = (request, response) => {
+      response.shouldKeepAlive = false;
+    };
+    for (const server of [...servers].filter((server) => server.listening)) {
+      open += 1;
+      if ('keepAliveTimeout' in server && server.listenerCount('request') > 0) {
+        server.prependListener('request', last);
+        server.prependListener('checkContinue', last);
+        // That of `net`: it leaves idle connections alone, whose next request may be on its way.
+        close.call(server, closed);
+        if (server.closeIdleConnections) setTimeout(() => server.closeIdleConnections(), message.idle).unref();
+      } else {
+        server.close(closed);
+      }
+    }
+    for (const session of sessions) session.close();
+    closed();
+  });
 }
 
 // An open channel costs 0.7 MB, and most apps never use theirs. Whoever looks at one of its four

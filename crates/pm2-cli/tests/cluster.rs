@@ -102,3 +102,150 @@ fn two_workers_share_a_port() {
     assert!(get(port).is_none());
     drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
 }
+
+/// One request after the other until told to stop, on a connection of its own each time or on one that is kept.
+fn load(port: u16, keep_alive: bool, stop: &std::sync::atomic::AtomicBool) -> (usize, Vec<String>) {
+    let mut n_served = 0;
+    let mut failures = Vec::new();
+    let mut kept: Option<TcpStream> = None;
+    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+        match request(port, keep_alive, &mut kept) {
+            Ok(()) => n_served += 1,
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    (n_served, failures)
+}
+
+fn request(port: u16, keep_alive: bool, kept: &mut Option<TcpStream>) -> std::io::Result<()> {
+    let mut stream = match kept.take() {
+        Some(stream) => stream,
+        None => TcpStream::connect(("127.0.0.1", port))?,
+    };
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    write!(stream, "GET / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n")?;
+    let mut text = Vec::new();
+    let mut chunk = [0; 4096];
+    let complete = loop {
+        let count = stream.read(&mut chunk)?;
+        if count == 0 {
+            return Err(std::io::Error::other("closed before the answer was complete"));
+        }
+        text.extend_from_slice(&chunk[..count]);
+        let so_far = String::from_utf8_lossy(&text);
+        if let Some((head, body)) = so_far.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(usize::MAX) {
+                break head.to_ascii_lowercase();
+            }
+        }
+    };
+    if keep_alive && !complete.contains("connection: close") {
+        *kept = Some(stream);
+    }
+    Ok(())
+}
+
+const SLOW_SERVER: &str = "const http = require('http');
+    http.createServer((request, response) => {
+        const text = `${process.pid} x true`;
+        setTimeout(() => {
+            response.setHeader('content-length', text.length);
+            response.end(text);
+        }, Number(process.env.DELAY));
+    }).listen(Number(process.env.PORT), '127.0.0.1');
+    process.on('SIGINT', () => process.exit());";
+
+#[test]
+fn a_reload_under_load_loses_no_request() {
+    let home = TestHome::new();
+    home.start();
+    let mut client = home.client();
+    for (keep_alive, delay) in [(false, 0), (true, 0), (true, 30)] {
+        let port = free_port();
+        let mut app = server(&home, port);
+        let script = home.path("slow.cjs");
+        std::fs::write(&script, SLOW_SERVER).unwrap();
+        app["pm_exec_path"] = json!(script);
+        app["env"]["DELAY"] = json!(delay);
+        app["wait_ready"] = json!(false);
+        let started = client.start_all(app);
+        until("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| load(port, keep_alive, &stop))).collect();
+            for round in 1..=2 {
+                for entry in &started {
+                    let id = entry["pm_id"].as_u64().unwrap();
+                    let before = client.entry(id)["pid"].clone();
+                    let old = client.call("reloadProcessId", json!({"id": id, "env": {}})).unwrap();
+                    assert_eq!(old["pm2_env"]["pm_id"], format!("_old_{id}"));
+                    assert_eq!((&old["pm2_env"]["status"], &old["pid"]), (&json!("stopped"), &json!(0)));
+                    let now = client.entry(id);
+                    assert_eq!(
+                        (&now["pm2_env"]["restart_time"], &now["pm2_env"]["status"]),
+                        (&json!(round), &json!("online"))
+                    );
+                    assert_ne!(now["pid"], before);
+                    let pid = i32::try_from(before.as_i64().unwrap()).unwrap();
+                    assert!(!support::is_alive(pid), "the old worker has gone");
+                }
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            let mut n_served = 0;
+            for client in clients {
+                let (served, failures) = client.join().unwrap();
+                assert_eq!(failures, [""; 0], "keep-alive {keep_alive}, delay {delay}");
+                n_served += served;
+            }
+            assert!(n_served > 50, "{n_served}");
+        });
+        for entry in &started {
+            client.call("deleteProcessId", entry["pm_id"].clone()).unwrap();
+        }
+        drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
+    }
+}
+
+#[test]
+fn a_bad_new_version_does_not_take_the_service_down() {
+    let home = TestHome::new();
+    home.start();
+    let mut client = home.client();
+    let port = free_port();
+    let mut app = server(&home, port);
+    let script = home.path("version.cjs");
+    std::fs::write(&script, SERVER).unwrap();
+    app["pm_exec_path"] = json!(script);
+    app["instances"] = json!(1);
+    app["wait_ready"] = json!(false);
+    app["listen_timeout"] = json!(1500);
+    let before = client.start(app)["pid"].clone();
+    until("it listens", || get(port).is_some());
+    for bad in
+        ["throw new Error('bad')", "setInterval(() => {}, 1000)", "setTimeout(() => process.exit(3), 300)"]
+    {
+        std::fs::write(&script, bad).unwrap();
+        let error = client.call("reloadProcessId", json!({"id": 0, "env": {"NEW": "1"}})).unwrap_err();
+        assert!(error.starts_with("Reload aborted: the new process "), "{error}");
+        let entry = client.entry(0);
+        assert_eq!((&entry["pid"], &entry["pm2_env"]["status"]), (&before, &json!("online")));
+        assert_eq!((&entry["pm2_env"]["restart_time"], &entry["pm2_env"]["NEW"]), (&json!(0), &Value::Null));
+        assert_eq!(std::fs::read_to_string(home.file("pids/web-0.pid")).unwrap(), before.to_string());
+        assert_eq!(get(port).unwrap()[0], before.to_string());
+    }
+    std::fs::write(&script, SERVER).unwrap();
+    client.call("reloadProcessId", json!({"id": 0, "env": {"NEW": "1"}})).unwrap();
+    let entry = client.entry(0);
+    assert_eq!((&entry["pm2_env"]["restart_time"], &entry["pm2_env"]["NEW"]), (&json!(1), &json!("1")));
+    assert_eq!(get(port).unwrap()[0], entry["pid"].to_string());
+    // A stop in the middle of a drain ends both, and frees the port.
+    let mut other = home.client();
+    other.post("reloadProcessId", &json!([{"id": 0, "env": {}}]));
+    client.until("replaced", 0, |entry| entry["pm2_env"]["restart_time"] == 2);
+    client.call("stopProcessId", json!(0)).unwrap();
+    drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
+}

@@ -16,6 +16,10 @@ pub(crate) struct Settings {
     pub(crate) kill_use_message: bool,
     /// Longest wait for readiness; `PM2_GRACEFUL_LISTEN_TIMEOUT`, 3000 ms.
     pub(crate) listen_timeout: Duration,
+    /// Longest wait for a worker that was told to finish; `PM2_GRACEFUL_TIMEOUT`, 8000 ms.
+    pub(crate) graceful_timeout: Duration,
+    /// Go on with a reload whatever becomes of the new worker, as PM2 does; `PM2_RS_BLIND_RELOAD`.
+    pub(crate) blind_reload: bool,
     /// Uptime that resets the back-off; `EXP_BACKOFF_RESET_TIMER`, 30 000 ms.
     pub(crate) backoff_reset: Duration,
     /// Name of the instance variable for all apps; `PM2_PROCESS_INSTANCE_VAR`.
@@ -47,6 +51,8 @@ impl Settings {
                 .unwrap_or(Signal::INTERRUPT),
             kill_use_message: get("PM2_KILL_USE_MESSAGE").is_some_and(|value| !value.is_empty()),
             listen_timeout: ms("PM2_GRACEFUL_LISTEN_TIMEOUT", 3000),
+            graceful_timeout: ms("PM2_GRACEFUL_TIMEOUT", 8000),
+            blind_reload: get("PM2_RS_BLIND_RELOAD").is_some_and(|value| !value.is_empty()),
             backoff_reset: ms("EXP_BACKOFF_RESET_TIMER", 30_000),
             instance_variable: get("PM2_PROCESS_INSTANCE_VAR").filter(|name| !name.is_empty()),
             node_options: get("PM2_NODE_OPTIONS")

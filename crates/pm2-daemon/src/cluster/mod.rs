@@ -119,6 +119,17 @@ impl ClusterPrimary {
         });
     }
 
+    /// The keys of the sockets that a worker has.
+    pub(crate) fn keys_of(&self, worker: u64) -> HashSet<String> {
+        let held = self.listeners.iter().filter(|(_, listener)| listener.members.contains(&worker));
+        held.map(|((_, key), _)| key.clone()).collect()
+    }
+
+    /// The frame that makes a worker close its servers and then its channel.
+    pub(crate) fn disconnect(&mut self) -> String {
+        format!(r#"{{"cmd":"NODE_CLUSTER","act":"disconnect","seq":{}}}"#, self.seq())
+    }
+
     /// Closes what no worker of an app holds any more.
     pub(crate) fn close_unused(&mut self, app: &str) {
         self.listeners.retain(|(name, _), listener| name != app || !listener.members.is_empty());

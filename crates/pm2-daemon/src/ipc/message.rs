@@ -19,6 +19,8 @@ pub(crate) enum AppMessage {
     Cluster(String),
     /// A handle was sent upward; the sender waits for an acknowledgement.
     Handle,
+    /// The app runtime says that a worker serves nobody any more.
+    Drained,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +56,7 @@ pub(crate) fn parse(line: Vec<u8>) -> Option<AppMessage> {
         return match command.as_str() {
             "NODE_CLUSTER" => Some(AppMessage::Cluster(text)),
             "NODE_HANDLE" => Some(AppMessage::Handle),
+            "NODE_PM2RS" => Some(AppMessage::Drained),
             _ => None,
         };
     }

@@ -19,6 +19,9 @@ impl Job {
     /// # Errors
     /// When something survived SIGKILL; the job is `errored` then.
     pub(super) async fn stop(&mut self) -> Result<(), String> {
+        if let Some(leaving) = self.leaving.take() {
+            leaving.end().await;
+        }
         if self.process().is_some() {
             return self.end_process().await;
         }
@@ -57,10 +60,13 @@ impl Job {
             timeout: spec.kill_timeout.unwrap_or(settings.kill_timeout),
             tree: spec.treekill,
         };
+        let peer = process.peer();
         let Job { inbox, deferred, view, .. } = self;
         let ended =
             kill::end(&mut process, &plan, &context.journal, inbox, context.hurried(), |event| match event {
-                Meanwhile::Message(message) => super::messages::report(&context, view, &message),
+                Meanwhile::Message(message) => {
+                    super::messages::take(&context, view, &spec, &peer, &message);
+                }
                 Meanwhile::Order(order, pid) => deferred.extend(signal_now(order, pid)),
             })
             .await;
@@ -223,7 +229,7 @@ impl Job {
 }
 
 /// While a process is being ended only a signal can be sent at once; everything else waits for the end.
-fn signal_now(order: Order, pid: Option<i32>) -> Option<Order> {
+pub(super) fn signal_now(order: Order, pid: Option<i32>) -> Option<Order> {
     let (Command::Signal(signal), Some(pid)) = (&order.command, pid) else { return Some(order) };
     let sent =
         sys::send_signal(pid, *signal).map_err(|error| format!("cannot send {}: {error}", signal.name()));

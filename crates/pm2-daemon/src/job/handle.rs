@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Start,
     /// Stop if it is running, apply the update, start.
     Restart(Update),
+    /// Start the successor of a worker, and end the worker when that one serves; everything else is restarted.
+    Reload(Update, Farewell),
     /// Stop and keep.
     Stop,
     /// Stop and forget.
@@ -38,6 +40,15 @@ pub(crate) enum Command {
     Unwatch,
     /// Set or clear `_km_monitored`.
     Monitor(bool),
+}
+
+/// How a replaced worker is ended, once it serves nobody any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// As a stop does.
+    Usual,
+    /// By the message `shutdown`, with more time.
+    Message,
 }
 
 /// A command and where its answer goes.

@@ -2,6 +2,8 @@
 
 use parking_lot::Mutex;
 
+use super::process::Peer;
+use super::spec::AppSpec;
 use super::task::Job;
 use super::view::View;
 use crate::clock::epoch_ms;
@@ -9,51 +11,77 @@ use crate::cluster::{Demand, Worker};
 use crate::context::Context;
 use crate::ipc::AppMessage;
 
+/// What a message says about the process itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Word {
+    /// `process.send('ready')`.
+    Ready,
+    /// A worker's side of the cluster module runs.
+    Online,
+    /// A worker's server is up.
+    Listening,
+    /// A worker serves nobody any more.
+    Drained,
+}
+
 impl Job {
     /// Deals with a message of the running process.
     pub(super) fn receive(&mut self, message: &AppMessage) {
-        match message {
-            AppMessage::Cluster(frame) => self.serve_worker(frame),
-            AppMessage::Handle => {
-                if let Some(process) = self.process() {
-                    // The handle itself is closed by not being received; the sender waits for this line.
-                    let _ = process.channel.send(r#"{"cmd":"NODE_HANDLE_ACK"}"#, None);
-                }
-            }
-            AppMessage::Ready => {
-                self.report(message);
-                if self.spec().wait_ready {
-                    self.ready();
-                }
-            }
-            AppMessage::NodeVersion(_) | AppMessage::Typed { .. } | AppMessage::Raw(_) => {
-                self.report(message)
-            }
-        }
-    }
-
-    fn serve_worker(&mut self, frame: &str) {
         let spec = self.spec();
-        let Some(process) = self.process() else { return };
-        let Some(id) = process.worker else { return };
-        let channel = process.channel.clone();
-        let worker = Worker { id, foreign: spec.uid.is_some() };
-        let demand = self.context.cluster.lock().receive(&spec.name, worker, frame);
-        match demand {
-            Demand::Online if !spec.wait_ready => self.ready(),
-            Demand::Answer { frame, descriptor } => {
-                if let Err(error) = channel.send(&frame, descriptor) {
-                    let journal = &self.context.journal;
-                    journal.error(format_args!("cannot answer a worker of {}: {error}", spec.name));
-                }
-            }
-            Demand::Online | Demand::Listening | Demand::Nothing => {}
+        let context = self.context.clone();
+        let view = self.view.clone();
+        let Some(peer) = self.process().map(|process| process.peer()) else { return };
+        match (take(&context, &view, &spec, &peer, message), spec.wait_ready) {
+            (Some(Word::Ready), true) | (Some(Word::Online), false) => self.ready(),
+            _ => {}
         }
     }
 
     /// Messages that only change the published state or go to the bus.
     pub(super) fn report(&self, message: &AppMessage) {
         report(&self.context, &self.view, message);
+    }
+}
+
+/// Answers, publishes or notes a message of a process.
+pub(super) fn take(
+    context: &Context,
+    view: &Mutex<View>,
+    spec: &AppSpec,
+    peer: &Peer,
+    message: &AppMessage,
+) -> Option<Word> {
+    match message {
+        AppMessage::Cluster(frame) => return serve_worker(context, spec, peer, frame),
+        AppMessage::Handle => {
+            // The handle itself is closed by not being received; the sender waits for this line.
+            let _ = peer.channel.send(r#"{"cmd":"NODE_HANDLE_ACK"}"#, None);
+        }
+        AppMessage::Ready => {
+            report(context, view, message);
+            return Some(Word::Ready);
+        }
+        AppMessage::Drained => return Some(Word::Drained),
+        AppMessage::NodeVersion(_) | AppMessage::Typed { .. } | AppMessage::Raw(_) => {
+            report(context, view, message);
+        }
+    }
+    None
+}
+
+fn serve_worker(context: &Context, spec: &AppSpec, peer: &Peer, frame: &str) -> Option<Word> {
+    let worker = Worker { id: peer.worker?, foreign: spec.uid.is_some() };
+    let demand = context.cluster.lock().receive(&spec.name, worker, frame);
+    match demand {
+        Demand::Online => Some(Word::Online),
+        Demand::Listening => Some(Word::Listening),
+        Demand::Answer { frame, descriptor } => {
+            if let Err(error) = peer.channel.send(&frame, descriptor) {
+                context.journal.error(format_args!("cannot answer a worker of {}: {error}", spec.name));
+            }
+            None
+        }
+        Demand::Nothing => None,
     }
 }
 
@@ -78,6 +106,6 @@ pub(super) fn report(context: &Context, view: &Mutex<View>, message: &AppMessage
                 format!(r#"{{"at":{},"data":{data},"process":{process}}}"#, epoch_ms())
             });
         }
-        AppMessage::Cluster(_) | AppMessage::Handle => {}
+        AppMessage::Cluster(_) | AppMessage::Handle | AppMessage::Drained => {}
     }
 }

@@ -11,13 +11,14 @@ mod messages;
 mod package;
 mod policy;
 mod process;
+mod reload;
 mod spec;
 mod task;
 mod update;
 mod view;
 
 pub(crate) use description::Description;
-pub(crate) use handle::{Command, JobHandle, Reply};
+pub(crate) use handle::{Command, Farewell, JobHandle, Reply};
 pub(crate) use spec::AppSpec;
 pub(crate) use task::start;
 pub(crate) use update::Update;

@@ -33,6 +33,20 @@ pub(crate) struct Process {
     pub(crate) version: Option<String>,
 }
 
+/// Where answers to a process go.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub(super) channel: ChannelSender,
+    /// `NODE_UNIQUE_ID` of a cluster worker.
+    pub(super) worker: Option<u64>,
+}
+
+impl Process {
+    pub(super) fn peer(&self) -> Peer {
+        Peer { channel: self.channel.clone(), worker: self.worker }
+    }
+}
+
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::handle::{Command, JobHandle, Order, Reply};
 use super::policy::History;
 use super::process::Process;
+use super::reload::Leaving;
 use super::view::{Status, View};
 use super::{AppSpec, Description};
 use crate::clock::epoch_ms;
@@ -31,6 +32,7 @@ pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
         deferred: VecDeque::new(),
         state: State::Idle,
         history: History::default(),
+        leaving: None,
     };
     tokio::spawn(job.run());
     JobHandle { orders, view }
@@ -44,6 +46,8 @@ pub(super) struct Job {
     pub(super) deferred: VecDeque<Order>,
     pub(super) state: State,
     pub(super) history: History,
+    /// The worker that was replaced last, while it drains.
+    pub(super) leaving: Option<Leaving>,
 }
 
 pub(super) enum State {
@@ -130,6 +134,7 @@ impl Job {
         let reply = match command {
             Command::Start => return self.start_for(answer).await,
             Command::Restart(update) => return self.restart_for(update, answer).await,
+            Command::Reload(update, farewell) => return self.reload_for(update, farewell, answer).await,
             Command::Input(text) => {
                 match self.process() {
                     Some(process) => process.input.write(text, answer),

@@ -64,6 +64,8 @@ pub(crate) struct View {
     pub(crate) km_monitored: Option<bool>,
     /// The entry must not be listed any more: its very first start was refused.
     pub(crate) forgotten: bool,
+    /// A worker that a reload replaces; its id is shown as `_old_<id>`.
+    pub(crate) replaced: bool,
 }
 
 impl View {
@@ -92,6 +94,7 @@ impl View {
             axm_options: serde_json::Map::new(),
             km_monitored: None,
             forgotten: false,
+            replaced: false,
         }
     }
 
@@ -124,7 +127,7 @@ impl View {
         let _ = write!(text, r#""pid":{},"name":{name},"pm2_env":{{"#, self.pid);
         text.push_str(self.description.members());
         self.push_runtime(text);
-        let _ = write!(text, r#"}},"pm_id":{}"#, self.id);
+        let _ = write!(text, r#"}},"pm_id":{}"#, self.shown_id());
         if let Some(monit) = monit {
             let _ = write!(text, r#","monit":{{"memory":{},"cpu":{}}}"#, monit.memory, monit.cpu);
         }
@@ -192,6 +195,14 @@ impl View {
         serde_json::from_str(&text).ok()
     }
 
+    /// The id as JSON.
+    fn shown_id(&self) -> String {
+        match self.replaced {
+            true => format!("\"_old_{}\"", self.id),
+            false => self.id.to_string(),
+        }
+    }
+
     fn push_runtime(&self, text: &mut String) {
         let _ = write!(text, r#""status":"{}""#, self.status.as_str());
         let mut member = |key: &str, value: &dyn std::fmt::Display| {
@@ -212,7 +223,7 @@ impl View {
             Some(at) => member("created_at", &at),
             None => member("created_at", &"null"),
         }
-        member("pm_id", &self.id);
+        member("pm_id", &self.shown_id());
         member("restart_time", &self.restart_time);
         member("unstable_restarts", &self.unstable_restarts);
         if let Some(delay) = self.prev_restart_delay {

@@ -105,6 +105,9 @@ impl VerbError {
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::Call(error) | Self::NotSent(error) => Some(error.code()),
+            Self::Refused { message, .. } if message.starts_with("Reload aborted") => {
+                Some("PM2_RELOAD_ABORTED")
+            }
             Self::Interrupted => Some("PM2_INTERRUPTED"),
             Self::Shape(_) => Some("PM2_NOT_UNDERSTOOD"),
             Self::UnknownVerb(_) => Some("PM2_UNKNOWN_VERB"),

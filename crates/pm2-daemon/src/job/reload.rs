@@ -1,0 +1,388 @@
+//! Replacing a cluster worker without a gap: the successor serves before the worker stops to.
+//!
+//! The successor is there when it listens on everything the worker listens on, or says `ready` with `wait_ready`. If it ends
+//! before that, or is not there in time, the worker stays and the reload fails: a bad version never takes a service
+//! down. Otherwise the worker drains ([`Leaving`]) while the job goes on with the successor. Specification
+//! `node-cluster-protocol.md` §9.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::handle::{Farewell, Order, Reply};
+use super::kill::{self, KillPlan, Meanwhile};
+use super::messages::{self, Word};
+use super::policy::History;
+use super::process::{self, Process};
+use super::spec::AppSpec;
+use super::task::{Job, State};
+use super::update::Update;
+use super::view::{Status, View};
+use super::{Description, ending};
+use crate::clock::epoch_ms;
+use crate::context::Context;
+use crate::sys::Exit;
+
+/// What the error of a reload that was given up begins with; clients know it by that.
+const ABORTED: &str = "Reload aborted";
+/// How long idle connections stay open for a request that may be on its way, ms; less than the usual `kill_timeout`.
+const IDLE_MS: u64 = 1000;
+
+/// A worker that was replaced and drains, in a task of its own.
+pub(super) struct Leaving {
+    task: JoinHandle<()>,
+    hurry: watch::Sender<bool>,
+}
+
+impl Leaving {
+    /// Whether it has gone.
+    pub(super) fn is_over(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Gives it no more time, and waits until it has gone.
+    pub(super) async fn end(self) {
+        self.hurry.send_replace(true);
+        // It can only fail by a panic.
+        drop(self.task.await);
+    }
+}
+
+/// The successor, until it is known to be one.
+struct Candidate {
+    process: Process,
+    view: Arc<Mutex<View>>,
+    spec: Arc<AppSpec>,
+    /// What it has to listen on.
+    keys: HashSet<String>,
+    n_listening: usize,
+}
+
+/// How the wait for it ended.
+enum Outcome {
+    Serves,
+    Fails(String),
+}
+
+impl Job {
+    /// Reloads a worker that is online; everything else is restarted.
+    pub(super) async fn reload_for(
+        &mut self,
+        update: Update,
+        farewell: Farewell,
+        answer: oneshot::Sender<Reply>,
+    ) -> ControlFlow<()> {
+        let refuse = |answer: oneshot::Sender<Reply>, reason: String| {
+            // The asking connection may have gone.
+            drop(answer.send(Err(reason)));
+            ControlFlow::Continue(())
+        };
+        let is_worker = matches!(&self.state, State::Online { process } if process.worker.is_some());
+        let mut app = self.view.lock().description.app();
+        update.clone().apply(&mut app);
+        if let Err(reason) = AppSpec::check(&app) {
+            return refuse(answer, reason);
+        }
+        let spec = Arc::new(AppSpec::read(&app));
+        if !is_worker || !spec.cluster || !spec.runs_node() || self.context.is_end_announced() {
+            return self.restart_for(update, answer).await;
+        }
+        if self.leaving.as_ref().is_some_and(|leaving| !leaving.is_over()) {
+            let id = self.view.lock().id;
+            return refuse(answer, format!("Reload already in progress for process id {id}, retry later"));
+        }
+        let mut view = self.view.lock().clone();
+        let before = view.clone();
+        let now = epoch_ms();
+        view.spec = spec.clone();
+        view.description = Arc::new(Description::new(&app));
+        view.status = Status::Launching;
+        view.restart_time += 1;
+        view.unstable_restarts = 0;
+        view.prev_restart_delay = Some(0);
+        view.pm_uptime = Some(now);
+        view.created_at = Some(now);
+        view.axm_actions.clear();
+        view.axm_monitor.clear();
+        view.axm_options.clear();
+        let name = spec.name.clone();
+        let id = view.id;
+        self.context.journal.log(format_args!("App [{name}:{id}] starting in -cluster mode-"));
+        let process = match process::start(&self.context, view.clone()).await {
+            Ok(process) => process,
+            Err(error) => return refuse(answer, format!("{ABORTED}: {error}")),
+        };
+        let State::Online { process: old } = std::mem::replace(&mut self.state, State::Idle) else {
+            unreachable!("checked above, and only this task changes the state");
+        };
+        view.pid = process.pid;
+        view.version.clone_from(&process.version);
+        let keys = old.worker.map(|worker| self.context.cluster.lock().keys_of(worker)).unwrap_or_default();
+        let view = Arc::new(Mutex::new(view));
+        let mut candidate = Candidate { process, view, spec, keys, n_listening: 0 };
+        let (mut old, outcome) = self.wait_for(&mut candidate, old).await;
+        match outcome {
+            Outcome::Fails(reason) => {
+                let text = format!("{ABORTED}: {reason}; the running process goes on");
+                self.context.journal.error(format_args!("App [{name}:{id}] {text}"));
+                self.discard(candidate).await;
+                self.write_pid(&before, old.pid);
+                self.state = State::Online { process: old };
+                self.publish("reload aborted");
+                refuse(answer, text)
+            }
+            Outcome::Serves => {
+                let Candidate { process, view, .. } = candidate;
+                let mut new = view.lock().clone();
+                new.status = Status::Online;
+                self.history = History::default();
+                let old_view = {
+                    let mut published = self.view.lock();
+                    let old_view = View { replaced: true, ..published.clone() };
+                    *published = new;
+                    old_view
+                };
+                self.state = State::Online { process };
+                self.publish("online");
+                self.context.journal.log(format_args!("App [{name}:{id}] online"));
+                let (hurry, hurried) = watch::channel(false);
+                let context = self.context.clone();
+                let task = tokio::spawn(async move {
+                    let last = leave(&context, &mut old, old_view, farewell, hurried).await;
+                    drop(answer.send(Ok(last)));
+                });
+                self.leaving = Some(Leaving { task, hurry });
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    /// Serves both processes until the new one is there, or will not be.
+    async fn wait_for(&mut self, candidate: &mut Candidate, mut old: Process) -> (Process, Outcome) {
+        let spec = candidate.spec.clone();
+        let old_spec = self.spec();
+        let must_serve = spec.wait_ready || !candidate.keys.is_empty();
+        let limit = spec.listen_timeout.unwrap_or(self.context.settings.listen_timeout);
+        let deadline = Instant::now() + limit;
+        let mut orders_open = true;
+        let mut old_exit = None;
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                message = candidate.process.messages.recv(), if !candidate.process.messages.is_closed() => {
+                    let Some(message) = message else { continue };
+                    let word =
+                        messages::take(&self.context, &candidate.view, &spec, &candidate.process.peer(), &message);
+                    if candidate.hears(word, &self.context) {
+                        break Outcome::Serves;
+                    }
+                }
+                exit = &mut candidate.process.exit => {
+                    let how = match exit {
+                        Exit::Code(code) => format!("exited with code {code}"),
+                        Exit::Signal(signal) => format!("was ended by signal {signal}"),
+                    };
+                    candidate.process.exit = Box::pin(std::future::ready(exit));
+                    break Outcome::Fails(format!("the new process {how} before it was ready"));
+                }
+                message = old.messages.recv(), if !old.messages.is_closed() => {
+                    if let Some(message) = message {
+                        messages::take(&self.context, &self.view, &old_spec, &old.peer(), &message);
+                    }
+                }
+                exit = &mut old.exit, if old_exit.is_none() => old_exit = Some(exit),
+                order = self.inbox.recv(), if orders_open => match order {
+                    Some(order) => self.deferred.extend(during(order, &old)),
+                    None => orders_open = false,
+                },
+                () = tokio::time::sleep_until(deadline) => {
+                    if must_serve && !self.context.settings.blind_reload {
+                        let what = if spec.wait_ready { "said that it is ready" } else { "listened" };
+                        break Outcome::Fails(format!("the new process has not {what} within {} ms", limit.as_millis()));
+                    }
+                    break Outcome::Serves;
+                }
+            }
+        };
+        if let Some(exit) = old_exit {
+            // Whoever owns it next finds that out.
+            old.exit = Box::pin(std::future::ready(exit));
+        }
+        (old, outcome)
+    }
+
+    /// Ends a new process that will not be the successor.
+    async fn discard(&self, candidate: Candidate) {
+        let Candidate { mut process, view, spec, .. } = candidate;
+        let plan = KillPlan {
+            signal: self.context.settings.kill_signal,
+            by_message: false,
+            timeout: spec.kill_timeout.unwrap_or(self.context.settings.kill_timeout),
+            tree: true,
+        };
+        end(&self.context, &mut process, &plan, &view, self.context.hurried()).await;
+        if let Some(worker) = process.worker {
+            self.context.cluster.lock().leave(worker, true);
+        }
+    }
+
+    fn write_pid(&self, view: &View, pid: i32) {
+        if let Some(path) = &view.spec.pid_file
+            && let Err(error) = std::fs::write(path, pid.to_string())
+        {
+            self.context.journal.error(format_args!("cannot write the pid file {path}: {error}"));
+        }
+    }
+}
+
+impl Candidate {
+    /// Whether it is there with this word.
+    fn hears(&mut self, word: Option<Word>, context: &Context) -> bool {
+        match word {
+            Some(Word::Ready) => self.spec.wait_ready,
+            Some(Word::Listening) if !self.spec.wait_ready => {
+                self.n_listening += 1;
+                let own = self
+                    .process
+                    .worker
+                    .map(|worker| context.cluster.lock().keys_of(worker))
+                    .unwrap_or_default();
+                self.n_listening >= self.keys.len().max(1) && own.is_superset(&self.keys)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// While a reload waits, the running process still gets signals; everything else waits for the end of it.
+fn during(order: Order, old: &Process) -> Option<Order> {
+    ending::signal_now(order, Some(old.pid))
+}
+
+/// Lets a worker finish what it does, ends it, and gives its last state.
+async fn leave(
+    context: &Arc<Context>,
+    process: &mut Process,
+    view: View,
+    farewell: Farewell,
+    mut hurry: watch::Receiver<bool>,
+) -> String {
+    let spec = view.spec.clone();
+    let settings = &context.settings;
+    let view = Mutex::new(View { status: Status::Stopping, ..view });
+    let kill_timeout = spec.kill_timeout.unwrap_or(settings.kill_timeout);
+    let hurried = async {
+        tokio::select! {
+            () = context.hurried() => {}
+            _ = hurry.wait_for(|hurry| *hurry) => {}
+        }
+    };
+    tokio::pin!(hurried);
+    tokio::select! {
+        () = drain(context, process, &view, &spec, kill_timeout) => {}
+        () = &mut hurried => {}
+    }
+    let by_message = farewell == Farewell::Message || spec.shutdown_with_message || settings.kill_use_message;
+    let plan = KillPlan {
+        signal: settings.kill_signal,
+        by_message,
+        timeout: if farewell == Farewell::Message { settings.graceful_timeout } else { kill_timeout },
+        tree: spec.treekill,
+    };
+    end(context, process, &plan, &view, hurried).await;
+    if let Some(worker) = process.worker {
+        context.cluster.lock().leave(worker, true);
+    }
+    let mut last = view.into_inner();
+    last.status = Status::Stopped;
+    last.pid = 0;
+    context.bus.publish("process:event", || last.process_event("exit", false));
+    last.proc_json(None)
+}
+
+/// Until the worker has answered everything and closed its channel, at most for `limit`.
+async fn drain(
+    context: &Context,
+    process: &mut Process,
+    view: &Mutex<View>,
+    spec: &AppSpec,
+    limit: Duration,
+) {
+    let deadline = Instant::now() + limit;
+    let disconnect = |process: &Process| {
+        let frame = context.cluster.lock().disconnect();
+        // A closed channel is what is wanted.
+        let _ = process.channel.send(&frame, None);
+    };
+    if spec.pmx {
+        let frame = format!(r#"{{"cmd":"NODE_PM2RS","act":"drain","idle":{IDLE_MS}}}"#);
+        let _ = process.channel.send(&frame, None);
+    } else {
+        // Nobody in there who could.
+        disconnect(process);
+    }
+    loop {
+        tokio::select! {
+            biased;
+            message = process.messages.recv() => match message {
+                Some(message) => {
+                    if messages::take(context, view, spec, &process.peer(), &message) == Some(Word::Drained) {
+                        disconnect(process);
+                    }
+                }
+                None => return,
+            },
+            () = tokio::time::sleep_until(deadline) => return,
+        }
+    }
+}
+
+/// Ends a process that is no job's any more, with its tree and its output.
+async fn end(
+    context: &Context,
+    process: &mut Process,
+    plan: &KillPlan,
+    view: &Mutex<View>,
+    hurried: impl Future<Output = ()>,
+) {
+    let (_nobody, mut orders) = mpsc::unbounded_channel::<()>();
+    let spec = view.lock().spec.clone();
+    let peer = process.peer();
+    let ended = kill::end(process, plan, &context.journal, &mut orders, hurried, |event| {
+        if let Meanwhile::Message(message) = event {
+            messages::take(context, view, &spec, &peer, &message);
+        }
+    })
+    .await;
+    let written = process.output.drain().await;
+    let shown = {
+        let view = view.lock();
+        format!("{}:{}", view.spec.name, view.id)
+    };
+    match ended {
+        Ok(exit) => {
+            if !written {
+                context
+                    .journal
+                    .warn(format_args!("App [{shown}] its last output is still waiting to be written"));
+            }
+            let code = match exit {
+                Exit::Code(code) => code,
+                Exit::Signal(_) => 0,
+            };
+            context.journal.log(format_args!(
+                "App [{shown}] replaced process {} exited with code [{code}]",
+                process.pid
+            ));
+        }
+        Err(_) => {
+            context.journal.error(format_args!("App [{shown}] pid={} could not be stopped", process.pid))
+        }
+    }
+}
