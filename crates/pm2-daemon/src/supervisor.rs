@@ -186,7 +186,13 @@ impl Supervisor {
             };
             let mut app = app.clone();
             identity::assign(&mut app, &mut siblings, &facts);
-            let (view, starts) = first_view(id, &app, restored_stopped);
+            let (mut view, starts) = first_view(id, &app, restored_stopped);
+            if matches!(instances, identity::Instances::Restored) {
+                // What it was when it was saved; the app sees it like after any other restart.
+                let text = |key: &str| app.get(key).and_then(Value::as_str).map(str::to_owned);
+                view.version = text("version");
+                view.node_version = text("node_version");
+            }
             let job = job::start(self.context.clone(), view);
             table.jobs.insert(id, job.clone());
             made.push((job, starts));
@@ -208,8 +214,6 @@ fn first_view(id: u32, app: &Map<String, Value>, restored_stopped: bool) -> (Vie
         view.restart_time = count("restart_time");
         view.unstable_restarts = count("unstable_restarts");
         view.pm_uptime = app.get("pm_uptime").and_then(Value::as_i64);
-        view.version = text("version");
-        view.node_version = text("node_version");
         // Old versions of PM2 wrote the signal there.
         view.exit_signal = view.exit_signal.or_else(|| text("exit_code"));
     }

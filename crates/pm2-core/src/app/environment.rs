@@ -101,11 +101,7 @@ fn own(checked: &CheckedApp) -> Map {
     let app = &checked.options;
     let mut env = Map::new();
     for (name, value) in app.get("env").and_then(Value::as_object).into_iter().flatten() {
-        let value = match (checked.form, value) {
-            (Form::Object, Value::Null | Value::Array(_) | Value::Object(_)) => value.to_string().into(),
-            _ => value.clone(),
-        };
-        env.insert(name.clone(), value);
+        env.insert(name.clone(), as_variable(value.clone(), checked.form));
     }
     if let Some(home) = &checked.user_home {
         env.insert("HOME".to_owned(), home.to_string_lossy().into_owned().into());
@@ -143,18 +139,35 @@ pub(super) fn inherited(filter: Option<&Value>, ctx: &CallerContext) -> Map {
 ///
 /// PM2 sets the latter for every app. Here an app called like a variable does not destroy it.
 fn module_variables(checked: &CheckedApp, is_variable: bool, ctx: &CallerContext) -> Map {
-    let settings = module_settings(&checked.name, ctx);
-    if is_variable && settings.is_none() {
-        return Map::new();
+    let variables = settings_of(&checked.name, checked.form, ctx);
+    if is_variable || !variables.is_empty() {
+        return variables;
     }
-    let mut variables = settings.unwrap_or_default();
-    let settings = Value::Object(variables.clone());
-    let value = match checked.form {
-        Form::Object => settings.to_string().into(),
-        Form::Script => settings,
+    let nothing = Value::Object(Map::new());
+    let nothing = match checked.form {
+        Form::Object => nothing.to_string().into(),
+        Form::Script => nothing,
     };
-    variables.insert(checked.name.clone(), value);
+    Map::from_iter([(checked.name.clone(), nothing)])
+}
+
+/// The settings of `module_conf.json` under this name as variables, and all of them in one of that name; nothing when
+/// there are none.
+pub(super) fn settings_of(name: &str, form: Form, ctx: &CallerContext) -> Map {
+    let Some(settings) = module_settings(name, ctx) else { return Map::new() };
+    let whole = Value::Object(settings.clone()).to_string();
+    let mut variables: Map =
+        settings.into_iter().map(|(name, value)| (name, as_variable(value, form))).collect();
+    variables.insert(name.to_owned(), whole.into());
     variables
+}
+
+/// What is no scalar becomes JSON text in an app object; beside a script it stays, and the app does not see it.
+fn as_variable(value: Value, form: Form) -> Value {
+    match (form, &value) {
+        (Form::Object, Value::Null | Value::Array(_) | Value::Object(_)) => value.to_string().into(),
+        _ => value,
+    }
 }
 
 fn module_settings(name: &str, ctx: &CallerContext) -> Option<Map> {

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::check::CheckedApp;
+use super::check::{CheckedApp, Form};
 use super::layers::{DECLARED_ENV, Layers};
 use super::options;
 use super::validate::{Spelling, validate};
@@ -27,6 +27,8 @@ const KEPT: [&str; 8] = [
 /// What counts of a process that is about to be restarted: parts of its `pm2_env`.
 #[derive(Debug, Clone, Default)]
 pub struct Running {
+    /// Its name.
+    pub name: String,
     /// Its variables.
     pub env: Map,
     /// Which of them were declared; `None` if PM2's client started it.
@@ -82,14 +84,16 @@ impl AppUpdate {
 
 /// A restart by name or id, with options.
 ///
-/// Only options that were written change; the mode never does. Specification `options.md` §1.3.
+/// Only options that were written change; the mode never does. Settings of `module_conf.json` are read again.
+/// Specification `options.md` §1.3.
 #[derive(Debug, Clone)]
 pub struct OptionUpdate {
     options: Map,
     /// Variables among the options, which become the declared ones.
     declared: Option<Map>,
-    /// With `updateEnv`: the caller.
-    caller: Option<CallerContext>,
+    /// Whether the caller's variables are laid over all others.
+    is_env_updated: bool,
+    ctx: CallerContext,
 }
 
 impl OptionUpdate {
@@ -110,18 +114,22 @@ impl OptionUpdate {
             Some(Value::Object(env)) if !env.is_empty() => Some(env),
             _ => None,
         };
-        Ok(Self { options: changes, declared, caller: is_env_updated.then(|| ctx.clone()) })
+        Ok(Self { options: changes, declared, is_env_updated, ctx: ctx.clone() })
     }
 
     /// What to send for one process.
     #[must_use]
     pub fn of(&self, running: &Running) -> Map {
         let filter = self.options.get("filter_env").unwrap_or(&running.filter_env);
-        let inherited = self.caller.as_ref().map(|caller| environment::inherited(Some(filter), caller));
-        let Some(declared) = &self.declared else {
-            return overlaid(running, inherited.unwrap_or_default(), self.options.clone());
+        let mut over = match self.is_env_updated {
+            true => environment::inherited(Some(filter), &self.ctx),
+            false => Map::new(),
         };
-        restarted(running, declared.clone(), inherited.as_ref(), self.options.clone())
+        over.extend(environment::settings_of(&running.name, Form::Object, &self.ctx));
+        match &self.declared {
+            None => overlaid(running, over, self.options.clone()),
+            Some(declared) => restarted(running, declared.clone(), Some(&over), self.options.clone()),
+        }
     }
 }
 

@@ -132,8 +132,11 @@ fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables, preloaded: 
         ("node_version", runtime.node_version.clone().map(Value::from)),
         ("version", runtime.version.clone().map(Value::from)),
     ];
+    let declares =
+        |key: &str| app.get("env").and_then(|env| env.get(key)).is_some_and(|value| scalar(value).is_some());
     for (key, value) in facts {
-        if let Some(value) = value {
+        // None of them is inherited: whoever declares one means it.
+        if let Some(value) = value.filter(|_| !declares(key)) {
             variables.insert(key.to_owned(), value);
         }
     }
@@ -263,7 +266,8 @@ mod tests {
         let environment = words(&command.environment);
         for present in [
             "name=declared",
-            "pm_id=4",
+            "pm_id=77",
+            "restart_time=1",
             "A=1",
             "N=1.5",
             "autorestart=true",

@@ -177,6 +177,7 @@ impl Listed {
     pub(super) fn running(&self) -> Running {
         let variables = |text: &Option<Json>| serde_json::from_str::<Map>(text.as_ref()?.get()).ok();
         Running {
+            name: self.name.clone(),
             env: variables(&self.pm2_env.env).unwrap_or_default(),
             declared_env: variables(&self.pm2_env.declared_env),
             filter_env: self.pm2_env.filter_env.clone(),
