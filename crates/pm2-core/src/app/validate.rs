@@ -41,13 +41,10 @@ pub fn validate(entry: &Map, spelling: Spelling) -> Result<Map, AppError> {
         let Some(value) = written(entry, option, spelling) else {
             continue;
         };
-        let is_falsy = value == Value::Bool(false) || value.as_f64() == Some(0.0);
-        if option.name == "cron_restart" && !is_falsy {
+        if option.name == "cron_restart" {
             check_cron_value(&value)?;
         }
         match convert(option, value) {
-            // PM2 loses all falsy values; files that rely on it must go on working.
-            Err(_) if is_falsy => {}
             Ok(value) => {
                 app.insert(option.name.to_owned(), value);
             }
@@ -94,6 +91,7 @@ fn written(entry: &Map, option: &OptionSpec, spelling: Spelling) -> Option<Value
             emptied = Some(Value::String(String::new()));
             None
         }
+        Some(value) if is_falsy(value) && convert(option, value.clone()).is_err() => None,
         Some(value) => Some((name, value.clone())),
     });
     let (name, value) = match found {
@@ -118,6 +116,11 @@ fn script_arguments(entry: &Map) -> Option<Value> {
         return Some(Value::Array(words[dashes + 1..].to_vec()));
     }
     ["scriptArgs", "args"].iter().filter_map(|name| entry.get(*name)).find(|value| !value.is_null()).cloned()
+}
+
+/// `false` or 0. PM2 loses all of these; files that rely on it must go on working where the option cannot have them.
+fn is_falsy(value: &Value) -> bool {
+    *value == Value::Bool(false) || value.as_f64() == Some(0.0)
 }
 
 fn seconds_to_ms(value: Value) -> Value {
@@ -250,6 +253,7 @@ mod tests {
         let falsy =
             json!({"kill_timeout": false, "cron": false, "out": false, "node_args": 0, "name": false});
         check(falsy, json!({}));
+        check(json!({"out_file": false, "output": "x.log"}), json!({"out_file": "x.log"}));
         check(json!({"min_uptime": 0}), json!({"min_uptime": 0}));
         // Falsy values are values.
         check(
