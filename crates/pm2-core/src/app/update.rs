@@ -37,6 +37,10 @@ pub struct Running {
     pub filter_env: Value,
     /// Its variable that grows with each instance.
     pub increment_var: Option<String>,
+    /// Its variable with the number of the instance.
+    pub instance_var: Option<String>,
+    /// Variables that come from options it has: `PORT` from `port`, `HOME` from `uid`, `io`.
+    pub derived: Vec<&'static str>,
 }
 
 /// A restart through an app object or a configuration file.
@@ -89,8 +93,8 @@ impl AppUpdate {
 #[derive(Debug, Clone)]
 pub struct OptionUpdate {
     options: Map,
-    /// Variables among the options, which become the declared ones.
-    declared: Option<Map>,
+    /// Variables among the options, which are laid over the declared ones.
+    declared: Map,
     /// Whether the caller's variables are laid over all others.
     is_env_updated: bool,
     ctx: CallerContext,
@@ -110,10 +114,13 @@ impl OptionUpdate {
         }
         let mut changes = validate(&written, Spelling::Script)?;
         changes.shift_remove("exec_mode");
-        let declared = match changes.shift_remove("env") {
-            Some(Value::Object(env)) if !env.is_empty() => Some(env),
-            _ => None,
+        let mut declared = match changes.shift_remove("env") {
+            Some(Value::Object(env)) => env,
+            _ => Map::new(),
         };
+        if let Some(port) = changes.get("port") {
+            declared.insert("PORT".to_owned(), port.clone());
+        }
         Ok(Self { options: changes, declared, is_env_updated, ctx: ctx.clone() })
     }
 
@@ -126,10 +133,12 @@ impl OptionUpdate {
             false => Map::new(),
         };
         over.extend(environment::settings_of(&running.name, Form::Object, &self.ctx));
-        match &self.declared {
-            None => overlaid(running, over, self.options.clone()),
-            Some(declared) => restarted(running, declared.clone(), Some(&over), self.options.clone()),
+        if self.declared.is_empty() {
+            return overlaid(running, over, self.options.clone());
         }
+        let mut declared = Layers::read(&running.env, running.declared_env.as_ref()).declared;
+        declared.extend(self.declared.clone());
+        restarted(running, declared, Some(&over), self.options.clone())
     }
 }
 
@@ -152,11 +161,19 @@ fn overlaid(running: &Running, inherited: Map, mut options: Map) -> Map {
 fn restarted(running: &Running, declared: Map, inherited: Option<&Map>, mut options: Map) -> Map {
     let mut layers = Layers::read(&running.env, running.declared_env.as_ref());
     layers.inherited.extend(inherited.cloned().unwrap_or_default());
-    layers.declared = declared;
+    let before = std::mem::replace(&mut layers.declared, declared);
+    for derived in &running.derived {
+        // The option stays, and so does what it means.
+        if let Some(value) = before.get(*derived) {
+            layers.declared.entry(*derived).or_insert_with(|| value.clone());
+        }
+    }
     let env = layers.env();
     for removed in running.env.keys().filter(|name| !env.contains_key(*name)) {
         // PM2's daemon keeps a copy of each variable beside the options, and takes it from there.
-        let is_own = options::find(removed).is_some() || KEPT.contains(&removed.as_str());
+        let is_own = options::find(removed).is_some()
+            || KEPT.contains(&removed.as_str())
+            || running.instance_var.as_ref() == Some(removed);
         if !is_own && !options.contains_key(removed) {
             options.insert(removed.clone(), "null".into());
         }
@@ -262,9 +279,27 @@ mod tests {
     }
 
     #[test]
-    fn variables_beside_a_name_are_declared() {
+    fn variables_beside_a_name_are_laid_over_the_declared_ones() {
         let options = map(json!({"env": {"A": "new"}}));
         let conf = conf_of(OptionUpdate::new(&options, &context()).unwrap().of(&running()));
-        assert_eq!(conf["env"], json!({"PATH": "/old", "A": "new", "unique_id": "u"}));
+        assert_eq!(conf["env"], json!({"PATH": "/old", "A": "new", "B": 2, "unique_id": "u"}));
+        assert_eq!(conf["declared_env"], json!({"A": "inherited", "B": null}));
+    }
+
+    #[test]
+    fn variables_of_options_stay_as_long_as_these() {
+        let running = Running {
+            env: map(json!({"PORT": 80, "HOME": "/its", "A": 1})),
+            declared_env: Some(map(json!({"PORT": null, "HOME": "/mine", "A": null}))),
+            derived: vec!["PORT", "HOME"],
+            ..Running::default()
+        };
+        let conf = through_object(json!({"name": "a", "env": {"B": 1}}), &running);
+        assert_eq!(conf["env"], json!({"HOME": "/its", "B": 1, "PORT": 80}));
+        let conf = through_object(json!({"name": "a", "port": 81}), &running);
+        assert_eq!(conf["env"], json!({"HOME": "/its", "PORT": 81}));
+        let running = Running { derived: Vec::new(), ..running };
+        let conf = through_object(json!({"name": "a", "env": {"B": 1}}), &running);
+        assert_eq!(conf["env"], json!({"HOME": "/mine", "B": 1}));
     }
 }

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use pm2_core::app::options;
 use serde_json::{Map, Value};
 
 /// Keys of `pm2_env` that belong to the running process; a variable of that name is not copied
@@ -46,7 +47,7 @@ impl Description {
     /// Writes the description of an app. Runtime keys in it are dropped.
     pub(crate) fn new(app: &Map<String, Value>) -> Description {
         let mut members = Vec::with_capacity(4096);
-        let mut options = 0;
+        let mut n_options = 0;
         let mut env = 0..0;
         for (key, value) in app {
             if RUNTIME_KEYS.contains(&key.as_str()) {
@@ -54,7 +55,7 @@ impl Description {
             }
             let from = members.len();
             push_member(&mut members, key, value);
-            options += 1;
+            n_options += 1;
             if key == "env" {
                 env = from..members.len();
             }
@@ -62,13 +63,16 @@ impl Description {
         if let Some(Value::Object(variables)) = app.get("env") {
             for (key, value) in variables {
                 let scalar = !matches!(value, Value::Array(_) | Value::Object(_));
-                if scalar && !app.contains_key(key) && !RUNTIME_KEYS.contains(&key.as_str()) {
+                // Read back from a dump, a copy under the name of an option would be one.
+                let is_option = options::find(key).is_some() || key.starts_with("pm_");
+                let is_taken = is_option || app.contains_key(key) || RUNTIME_KEYS.contains(&key.as_str());
+                if scalar && !is_taken {
                     push_member(&mut members, key, value);
                 }
             }
         }
         let members = String::from_utf8(members).expect("JSON is UTF-8");
-        Description { members: members.into_boxed_str(), options, env }
+        Description { members: members.into_boxed_str(), options: n_options, env }
     }
 
     /// The options and the environment, without the copied variables.

@@ -160,6 +160,14 @@ pub struct ListedEnv {
     filter_env: Value,
     /// Its option of that name.
     increment_var: Value,
+    /// Its option of that name.
+    instance_var: Value,
+    /// Its option of that name.
+    port: Value,
+    /// Its option of that name.
+    uid: Value,
+    /// Its option of that name.
+    io: Value,
 }
 
 impl Listed {
@@ -173,6 +181,13 @@ impl Listed {
         id.as_i64().or_else(|| id.as_str()?.parse().ok())
     }
 
+    /// The variables it has because of options.
+    fn derived(&self) -> Vec<&'static str> {
+        let env = &self.pm2_env;
+        let options = [("PORT", &env.port), ("HOME", &env.uid), ("io", &env.io)];
+        options.into_iter().filter(|(_, option)| !option.is_null()).map(|(name, _)| name).collect()
+    }
+
     /// What a restart must know of it.
     pub(super) fn running(&self) -> Running {
         let variables = |text: &Option<Json>| serde_json::from_str::<Map>(text.as_ref()?.get()).ok();
@@ -182,6 +197,8 @@ impl Listed {
             declared_env: variables(&self.pm2_env.declared_env),
             filter_env: self.pm2_env.filter_env.clone(),
             increment_var: self.pm2_env.increment_var.as_str().map(str::to_owned),
+            instance_var: self.pm2_env.instance_var.as_str().map(str::to_owned),
+            derived: self.derived(),
         }
     }
 
