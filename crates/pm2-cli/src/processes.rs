@@ -3,10 +3,12 @@
 //! A target is what PM2's commands take: a name, an id, a namespace, `all`, a `/pattern/`, a script, or a configuration
 //! file, which is read here. Several are taken one after the other; the first failure ends the command.
 
-use anyhow::{Context, bail};
+use std::io;
+
+use anyhow::{Context, anyhow, bail};
 use pm2_core::app::{CallerContext, Map};
 use pm2_core::client::verbs::{self, Caller, Json, Session, StartRequest, Started, TargetRequest};
-use pm2_core::config;
+use pm2_core::config::{self, ConfigFileError};
 use serde_json::Value;
 
 use crate::connected::{environment, folder, home, print, with_session};
@@ -21,12 +23,21 @@ pub(crate) enum Verb {
     Delete,
 }
 
-/// The file that `start` looks for when nothing is named.
-const DEFAULT_FILE: &str = "ecosystem.config.js";
+/// The files that `start` looks for when nothing is named, the first one is the one to write.
+const DEFAULT_FILES: [&str; 7] = [
+    "ecosystem.config.js",
+    "ecosystem.config.cjs",
+    "ecosystem.config.mjs",
+    "ecosystem.json",
+    "ecosystem.json5",
+    "ecosystem.yml",
+    "ecosystem.yaml",
+];
 
 /// Does the same to every target.
 pub(crate) fn change(verb: Verb, targets: &[String], options: &Map) -> anyhow::Result<()> {
-    let default = [DEFAULT_FILE.to_owned()];
+    let present = DEFAULT_FILES.iter().find(|file| folder().join(file).is_file());
+    let default = [(*present.unwrap_or(&DEFAULT_FILES[0])).to_owned()];
     let targets = match targets {
         [] => &default,
         targets => targets,
@@ -58,7 +69,13 @@ impl Target {
         if config::format_of(target).is_some() {
             let ctx =
                 CallerContext::new(caller.cwd.clone(), caller.env.clone(), caller.node.clone(), home()?);
-            let found = config::load(target, &ctx).with_context(|| format!("File {target} malformated"))?;
+            let found = config::load(target, &ctx).map_err(|error| match &error {
+                ConfigFileError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    anyhow!("File {target} not found")
+                }
+                // Its text has its source's.
+                _ => anyhow!("File {target} malformated: {error}"),
+            })?;
             config = Some(found.value);
             // What a JavaScript file sets counts for the apps in it, as if this process had evaluated it.
             caller.env = found.env.unwrap_or(caller.env);
@@ -70,8 +87,13 @@ impl Target {
 async fn change_one(session: &Session, verb: Verb, target: Target, options: &Map) -> anyhow::Result<Started> {
     let Target { name, config, caller: context } = target;
     if verb == Verb::Start {
+        let mut options = options.clone();
         let script = config.is_none().then_some(name);
-        let request = StartRequest { config, script, options: options.clone(), context };
+        if script.is_some() {
+            // They choose among what a file describes.
+            ["only", "env"].into_iter().for_each(|option| drop(options.shift_remove(option)));
+        }
+        let request = StartRequest { config, script, options, context };
         return Ok(verbs::start(session, &request).await?);
     }
     let target = config.is_none().then(|| Value::from(name));

@@ -66,6 +66,8 @@ fn a_javascript_file_is_evaluated_once_by_node() {
     assert_eq!((env["A"].as_str(), env["FROM_FILE"].as_str()), ("2", "set"));
     run(&home, &["start", "ecosystem.config.js", "--only", "two"]);
     assert_eq!(names(&home), ["one", "two"]);
+    run(&home, &["delete", "ecosystem.config.js", "--only", "two"]);
+    assert_eq!(names(&home), ["one"]);
     run(&home, &["delete", "ecosystem.config.js"]);
     assert_eq!(names(&home), [""; 0]);
 }
@@ -116,7 +118,7 @@ fn mistakes_name_file_and_place_and_start_nothing() {
     fs::write(home.path("good.json"), format!("{{name: 'good', {SLEEPER}}}")).unwrap();
     assert!(refused(&home, &["start", "good.json", "a.config.js"]).contains("a.config.js:2:10"));
     assert!(refused(&home, &["start", "b.yml"]).contains("b.yml:2:"));
-    assert!(refused(&home, &["start"]).contains("ecosystem.config.js"));
+    assert_eq!(refused(&home, &["start"]), "[PM2][ERROR] File ecosystem.config.js not found\n");
     assert!(refused(&home, &["stop", "nobody"]).contains("not found"));
     assert_eq!(names(&home), [""; 0]);
     assert!(refused(&home, &["start", "nope.js"]).contains("Script not found"));

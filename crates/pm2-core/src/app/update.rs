@@ -13,15 +13,46 @@ use super::validate::{Spelling, validate};
 use super::{AppError, CallerContext, Map, environment};
 
 /// Facts of a process that a variable of the same name must not take away.
-const KEPT: [&str; 8] = [
-    "pm_exec_path",
-    "pm_cwd",
-    "pm_out_log_path",
-    "pm_err_log_path",
-    "pm_log_path",
-    "pm_pid_path",
-    "unique_id",
+const KEPT: &[&str] = &[
     "NODE_APP_INSTANCE",
+    "_km_monitored",
+    "_pm2_version",
+    "axm_actions",
+    "axm_dynamic",
+    "axm_monitor",
+    "axm_options",
+    "created_at",
+    "exit_code",
+    "km_link",
+    "node_version",
+    "pm_cwd",
+    "pm_err_log_path",
+    "pm_exec_path",
+    "pm_id",
+    "pm_log_path",
+    "pm_out_log_path",
+    "pm_pid_path",
+    "pm_uptime",
+    "pmx_module",
+    "prev_restart_delay",
+    "restart_time",
+    "status",
+    "unique_id",
+    "unstable_restarts",
+    "version",
+    "versioning",
+    "vizion_running",
+];
+
+/// What every JavaScript object has, and PM2's daemon stumbles over.
+const JAVASCRIPTS: &[&str] = &[
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
 ];
 
 /// What counts of a process that is about to be restarted: parts of its `pm2_env`.
@@ -43,6 +74,16 @@ pub struct Running {
     pub derived: Vec<&'static str>,
 }
 
+impl Running {
+    /// Without those of the caller's variables that are its own: where it lives, who it is, and its count.
+    fn free_to_take(&self, mut inherited: Map) -> Map {
+        for own in ["PM2_HOME", "unique_id"].into_iter().chain(self.increment_var.as_deref()) {
+            inherited.shift_remove(own);
+        }
+        inherited
+    }
+}
+
 /// A restart through an app object or a configuration file.
 ///
 /// The declared variables become those of the description, whatever was declared before. The inherited ones stay as they
@@ -61,7 +102,7 @@ impl AppUpdate {
     #[must_use]
     pub fn new(checked: &CheckedApp, ctx: &CallerContext) -> Self {
         let declared = environment::declared(checked);
-        let inherited = environment::inherited(checked.options.get("filter_env"), ctx);
+        let inherited = environment::surroundings(checked, ctx);
         let mut options = checked.options.clone();
         for unchanged in ["exec_mode", "env"] {
             options.shift_remove(unchanged);
@@ -144,6 +185,7 @@ impl OptionUpdate {
 
 /// The caller's variables over all others: whoever asks for them means them to count, declared or not.
 fn overlaid(running: &Running, inherited: Map, mut options: Map) -> Map {
+    let inherited = running.free_to_take(inherited);
     if let Some(mut hidden) = running.declared_env.clone().filter(|_| !inherited.is_empty()) {
         for (name, value) in &mut hidden {
             if let Some(inherited) = inherited.get(name) {
@@ -160,7 +202,7 @@ fn overlaid(running: &Running, inherited: Map, mut options: Map) -> Map {
 /// The whole environment after a restart, and the options.
 fn restarted(running: &Running, declared: Map, inherited: Option<&Map>, mut options: Map) -> Map {
     let mut layers = Layers::read(&running.env, running.declared_env.as_ref());
-    layers.inherited.extend(inherited.cloned().unwrap_or_default());
+    layers.inherited.extend(running.free_to_take(inherited.cloned().unwrap_or_default()));
     let before = std::mem::replace(&mut layers.declared, declared);
     for derived in &running.derived {
         // The option stays, and so does what it means.
@@ -173,6 +215,8 @@ fn restarted(running: &Running, declared: Map, inherited: Option<&Map>, mut opti
         // PM2's daemon keeps a copy of each variable beside the options, and takes it from there.
         let is_own = options::find(removed).is_some()
             || KEPT.contains(&removed.as_str())
+            || JAVASCRIPTS.contains(&removed.as_str())
+            || removed.starts_with("__")
             || running.instance_var.as_ref() == Some(removed);
         if !is_own && !options.contains_key(removed) {
             options.insert(removed.clone(), "null".into());
@@ -265,6 +309,31 @@ mod tests {
         };
         let entry = json!({"name": "a", "increment_var": "PORT", "env": {"PORT": 8000}});
         assert_eq!(through_object(entry, &running)["env"], json!({"PORT": 8001}));
+    }
+
+    #[test]
+    fn what_is_its_own_is_not_taken_from_the_caller() {
+        let mut ctx = context();
+        for (name, value) in [("PM2_HOME", "/other"), ("unique_id", "parent"), ("NR", "1")] {
+            ctx.env.insert(name.to_owned(), value.into());
+        }
+        let running = Running {
+            env: map(json!({"PM2_HOME": "/home", "unique_id": "u", "NR": 7, "PATH": "/old", "status": "x"})),
+            declared_env: Some(map(json!({"status": null}))),
+            increment_var: Some("NR".to_owned()),
+            ..Running::default()
+        };
+        let checked =
+            check_object(&map(json!({"name": "a", "cwd": "/usr"})), &StartOptions::default(), &ctx).unwrap();
+        let conf = conf_of(AppUpdate::new(&checked, &ctx).of(&running));
+        let expected = json!({"PM2_HOME": "/home", "unique_id": "u", "NR": 7, "PATH": "/new", "SECRET": "s", "PWD": "/usr"});
+        assert_eq!(conf["env"], expected);
+        // Its status is no variable, whatever was called so.
+        assert_eq!(conf.get("status"), None);
+        let update = OptionUpdate::new(&map(json!({"updateEnv": true})), &ctx).unwrap().of(&running);
+        for own in ["PM2_HOME", "unique_id", "NR"] {
+            assert!(!update.contains_key(own), "{own}");
+        }
     }
 
     #[test]

@@ -29,27 +29,34 @@ struct Planned {
     processes: Vec<Listed>,
 }
 
-/// The ids of the processes named like these apps; names that nobody runs are skipped.
+/// The ids of the processes named like these apps, or like those that the option `only` selects; names that nobody
+/// runs are skipped.
 pub(super) async fn ids_named(
     session: &Session,
     apps: &[Map],
+    options: &Map,
     caller: &Caller,
 ) -> Result<Vec<Value>, VerbError> {
-    let names = names_of(apps, &caller.context(&session.home))?;
+    let selection = StartOptions { only: StartOptions::from_map(options).only, ..StartOptions::default() };
+    let names = names_of(apps, &selection, &caller.context(&session.home))?;
     let processes = session.list().await?.into_iter();
     let meant = processes.filter(|process| names.contains(&process.name));
     Ok(meant.map(|process| process.pm_id).collect())
 }
 
-/// The names of apps; nothing but the names is checked.
-fn names_of(apps: &[Map], ctx: &CallerContext) -> Result<HashSet<String>, VerbError> {
+/// The names of the selected apps; nothing but the names is checked.
+fn names_of(
+    apps: &[Map],
+    selection: &StartOptions,
+    ctx: &CallerContext,
+) -> Result<HashSet<String>, VerbError> {
     let name_of = |app: &Map| {
         let naming = app.iter().filter(|(key, _)| NAMING.contains(&key.as_str()));
         let naming = naming.map(|(key, value)| (key.clone(), value.clone())).collect();
-        let checked = check_object(&naming, &StartOptions::default(), ctx);
-        checked.map(|app| app.name).map_err(VerbError::from)
+        let checked = check_object(&naming, &StartOptions::default(), ctx)?;
+        Ok(selection.selects(&checked.base_name).then_some(checked.name))
     };
-    apps.iter().map(name_of).collect()
+    apps.iter().filter_map(|app| name_of(app).transpose()).collect()
 }
 
 /// Starts apps, and replaces the processes of those whose name is known.

@@ -124,7 +124,7 @@ async fn replace_named(
     request: &TargetRequest,
     how: Replace,
 ) -> Result<Vec<Json>, VerbError> {
-    let ids = ids_named(session, apps, &request.context).await?;
+    let ids = ids_named(session, apps, &request.options, &request.context).await?;
     let width = width(request.parallel(), request.context.width(), ids.len());
     for_each(ids, width, |id| {
         let session = session.clone();

@@ -59,7 +59,7 @@ pub async fn clear_dump(session: &Session) -> Result<(), VerbError> {
 pub async fn resurrect(session: &Session, caller: &Caller) -> Result<Started, VerbError> {
     let home = &session.home;
     // Two at once would both find nothing running and start everything twice.
-    let _lock = lock(home.dump_file.clone()).await;
+    let _lock = lock(home.dir.clone()).await;
     let saved = dump::load(&home.dump_file, &home.dump_backup_file)?;
     let processes = session.list().await?;
     let names: HashSet<&str> = processes.iter().map(|found| found.name.as_str()).collect();
@@ -95,7 +95,7 @@ pub async fn resurrect(session: &Session, caller: &Caller) -> Result<Started, Ve
     Ok(restored)
 }
 
-/// Waits until nobody else restores this list; `None` when there is none, or no locking.
+/// Waits until nobody else restores into this home; `None` where folders cannot be locked.
 async fn lock(path: PathBuf) -> Option<Flock<File>> {
     let locked = || Flock::lock(File::open(path).ok()?, FlockArg::LockExclusive).ok();
     tokio::task::spawn_blocking(locked).await.ok().flatten()

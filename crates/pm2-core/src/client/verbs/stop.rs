@@ -65,7 +65,7 @@ pub async fn delete(session: &Session, request: &TargetRequest) -> Result<Vec<Js
 async fn act(session: &Session, request: &TargetRequest, action: Action) -> Result<Vec<Json>, VerbError> {
     let config = request.config()?;
     let ids = match &config {
-        Some(config) => ids_named(session, &config.apps, &request.context).await?,
+        Some(config) => ids_named(session, &config.apps, &request.options, &request.context).await?,
         None => {
             let target = request.target.as_ref();
             let cwd = request.context.dir();
