@@ -13,7 +13,8 @@ function walk(left, right, at, found) {
   if (left === right) return
   if (isTree(left) && isTree(right) && Array.isArray(left) === Array.isArray(right)) {
     for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-      walk(key in left ? left[key] : absent, key in right ? right[key] : absent, [...at, key], found)
+      const of = (tree) => (Object.hasOwn(tree, key) ? tree[key] : absent)
+      walk(of(left), of(right), [...at, key], found)
     }
     return
   }

@@ -16,9 +16,13 @@ pub(crate) enum Action {
     Change { verb: Verb, targets: Vec<String>, options: Map },
 }
 
-/// Reads the arguments. Help and mistakes in them end the process here, with clap's texts.
+/// Reads the arguments. Help and mistakes in them end the process here, with clap's texts and PM2's exit code.
 pub(crate) fn parse() -> anyhow::Result<Action> {
-    let matches = command().get_matches();
+    let matches = command().try_get_matches().unwrap_or_else(|told| {
+        // Nobody may be reading.
+        drop(told.print());
+        std::process::exit(i32::from(told.use_stderr()))
+    });
     Ok(match matches.subcommand() {
         Some(("daemon", arguments)) => Action::Daemon(if arguments.get_flag("attached") {
             Lifetime::Attached

@@ -70,7 +70,9 @@ pub struct Running {
     pub increment_var: Option<String>,
     /// Its variable with the number of the instance.
     pub instance_var: Option<String>,
-    /// Variables that come from options it has: `PORT` from `port`, `HOME` from `uid`, `io`.
+    /// Its option of that name, which is its variable `PORT`.
+    pub port: Option<Value>,
+    /// Other variables that come from options it has: `HOME` from `uid`, `io`.
     pub derived: Vec<&'static str>,
 }
 
@@ -116,14 +118,7 @@ impl AppUpdate {
     /// What to send for one process.
     #[must_use]
     pub fn of(&self, running: &Running) -> Map {
-        let mut declared = self.declared.clone();
-        if let Some(counted) = &running.increment_var
-            && let Some(own) = running.env.get(counted)
-            && declared.contains_key(counted)
-        {
-            declared.insert(counted.clone(), own.clone());
-        }
-        restarted(running, declared, self.inherited.as_ref(), self.options.clone())
+        restarted(running, self.declared.clone(), self.inherited.as_ref(), self.options.clone())
     }
 }
 
@@ -200,12 +195,21 @@ fn overlaid(running: &Running, inherited: Map, mut options: Map) -> Map {
 }
 
 /// The whole environment after a restart, and the options.
-fn restarted(running: &Running, declared: Map, inherited: Option<&Map>, mut options: Map) -> Map {
+fn restarted(running: &Running, mut declared: Map, inherited: Option<&Map>, mut options: Map) -> Map {
+    if let Some(counted) = &running.increment_var
+        && let Some(own) = running.env.get(counted)
+        && declared.contains_key(counted)
+    {
+        declared.insert(counted.clone(), own.clone());
+    }
     let mut layers = Layers::read(&running.env, running.declared_env.as_ref());
     layers.inherited.extend(running.free_to_take(inherited.cloned().unwrap_or_default()));
     let before = std::mem::replace(&mut layers.declared, declared);
+    // The options stay, and so does what they mean.
+    if let Some(port) = running.port.as_ref().filter(|_| before.contains_key("PORT")) {
+        layers.declared.entry("PORT").or_insert_with(|| port.clone());
+    }
     for derived in &running.derived {
-        // The option stays, and so does what it means.
         if let Some(value) = before.get(*derived) {
             layers.declared.entry(*derived).or_insert_with(|| value.clone());
         }
@@ -309,6 +313,9 @@ mod tests {
         };
         let entry = json!({"name": "a", "increment_var": "PORT", "env": {"PORT": 8000}});
         assert_eq!(through_object(entry, &running)["env"], json!({"PORT": 8001}));
+        let options = map(json!({"port": 9000}));
+        let conf = conf_of(OptionUpdate::new(&options, &context()).unwrap().of(&running));
+        assert_eq!(conf["env"], json!({"PORT": 8001}));
     }
 
     #[test]
@@ -360,14 +367,15 @@ mod tests {
         let running = Running {
             env: map(json!({"PORT": 80, "HOME": "/its", "A": 1})),
             declared_env: Some(map(json!({"PORT": null, "HOME": "/mine", "A": null}))),
-            derived: vec!["PORT", "HOME"],
+            port: Some(json!(80)),
+            derived: vec!["HOME"],
             ..Running::default()
         };
         let conf = through_object(json!({"name": "a", "env": {"B": 1}}), &running);
         assert_eq!(conf["env"], json!({"HOME": "/its", "B": 1, "PORT": 80}));
         let conf = through_object(json!({"name": "a", "port": 81}), &running);
         assert_eq!(conf["env"], json!({"HOME": "/its", "PORT": 81}));
-        let running = Running { derived: Vec::new(), ..running };
+        let running = Running { port: None, derived: Vec::new(), ..running };
         let conf = through_object(json!({"name": "a", "env": {"B": 1}}), &running);
         assert_eq!(conf["env"], json!({"HOME": "/mine", "B": 1}));
     }

@@ -82,7 +82,12 @@ fn start(kind: Kind, path: &Path, ctx: &CallerContext) -> io::Result<(Child, Fil
         Kind::Module => "module",
     };
     let mut command = Command::new(&ctx.node);
-    command.args(["-e", PROGRAM, "--", how]).arg(path).current_dir(&ctx.cwd).stdin(Stdio::null());
+    // Whatever NODE_OPTIONS says of modules, the program is none.
+    command
+        .args(["--input-type=commonjs", "-e", PROGRAM, "--", how])
+        .arg(path)
+        .current_dir(&ctx.cwd)
+        .stdin(Stdio::null());
     let variables = ctx.env.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
     command.env_clear().envs(variables);
     let writer_fd = writer.as_raw_fd();

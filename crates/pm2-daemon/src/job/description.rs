@@ -64,7 +64,7 @@ impl Description {
             for (key, value) in variables {
                 let scalar = !matches!(value, Value::Array(_) | Value::Object(_));
                 // Read back from a dump, a copy under the name of an option would be one.
-                let is_option = options::find(key).is_some() || key.starts_with("pm_");
+                let is_option = options::find(key).is_some() || key.starts_with("pm_") || key == "pmx_module";
                 let is_taken = is_option || app.contains_key(key) || RUNTIME_KEYS.contains(&key.as_str());
                 if scalar && !is_taken {
                     push_member(&mut members, key, value);

@@ -87,9 +87,10 @@ impl AppSpec {
         };
         let count = |key: &str| app.get(key).and_then(number).filter(|value| *value >= 0.0);
         let milliseconds = |key: &str| count(key).map(|value| value as u64);
-        // 0 is root, whom the daemon only can be already.
-        let identifier =
-            |key: &str| milliseconds(key).and_then(|value| u32::try_from(value).ok()).filter(|id| *id != 0);
+        let identifier = |key: &str| milliseconds(key).and_then(|value| u32::try_from(value).ok());
+        // 0 is root, whom the daemon only can be already; the group of another user may be 0.
+        let uid = identifier("uid").filter(|id| *id != 0);
+        let gid = identifier("gid").filter(|id| *id != 0 || uid.is_some());
         // 0 means "default" for the time limits of a stop and of readiness.
         let limit = |key: &str| milliseconds(key).filter(|ms| *ms > 0).map(Duration::from_millis);
         AppSpec {
@@ -122,8 +123,8 @@ impl AppSpec {
             shutdown_with_message: flag("shutdown_with_message", false),
             wait_ready: flag("wait_ready", false),
             listen_timeout: limit("listen_timeout"),
-            uid: identifier("uid"),
-            gid: identifier("gid"),
+            uid,
+            gid,
             pmx: flag("pmx", true),
             is_module: flag("pmx_module", false),
         }

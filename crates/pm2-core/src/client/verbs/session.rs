@@ -181,10 +181,10 @@ impl Listed {
         id.as_i64().or_else(|| id.as_str()?.parse().ok())
     }
 
-    /// The variables it has because of options.
+    /// The variables it has because of options, besides `PORT`.
     fn derived(&self) -> Vec<&'static str> {
         let env = &self.pm2_env;
-        let options = [("PORT", &env.port), ("HOME", &env.uid), ("io", &env.io)];
+        let options = [("HOME", &env.uid), ("io", &env.io)];
         options.into_iter().filter(|(_, option)| !option.is_null()).map(|(name, _)| name).collect()
     }
 
@@ -198,6 +198,7 @@ impl Listed {
             filter_env: self.pm2_env.filter_env.clone(),
             increment_var: self.pm2_env.increment_var.as_str().map(str::to_owned),
             instance_var: self.pm2_env.instance_var.as_str().map(str::to_owned),
+            port: Some(self.pm2_env.port.clone()).filter(|port| !port.is_null()),
             derived: self.derived(),
         }
     }
