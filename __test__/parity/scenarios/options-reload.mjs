@@ -1,0 +1,8 @@
+// New options beside the name in reload: of a fork app.
+import { groups, recordChanges } from '../lib/changed-options.mjs'
+
+export async function run(pm2, t) {
+  await pm2.connect()
+  await t.quiet.start('binary.sh', { name: 'app', interpreter: 'none' })
+  await recordChanges(t, Object.fromEntries(Object.entries(groups).map(([name, options]) => [name, ['reload', 'app', structuredClone(options)]])))
+}
