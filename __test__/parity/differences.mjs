@@ -842,11 +842,4 @@ export const differences = [
     path: /^root by number\//,
     reason: 'npm pm2 takes 0 as absent.',
   },
-  {
-    id: 'the folder of a restarted app is in its PWD',
-    scenario: /^options-changed-object$/,
-    path: /^folder\/changed\/env$/,
-    when: (left) => absent(left),
-    reason: 'As after a start; npm pm2 keeps the PWD of the first start when the folder changes.',
-  },
 ]

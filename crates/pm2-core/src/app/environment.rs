@@ -68,8 +68,11 @@ const LOST_OBJECT: &str = "[object Object]";
 /// Later wins: the caller's variables, the app's, `PORT`, `PM2_HOME` with the settings of
 /// `module_conf.json` and the variable named like the app, the chosen environment.
 pub(super) fn build(checked: &CheckedApp, interpreter: &str, ctx: &CallerContext) -> Layers {
-    let mut inherited = surroundings(checked, ctx);
+    let mut inherited = inherited(checked.options.get("filter_env"), ctx);
     let mut declared = own(checked);
+    if let Some(cwd) = text(&checked.options, "cwd") {
+        inherited.insert("PWD".to_owned(), cwd.into());
+    }
     if interpreter.contains("python") {
         inherited.entry("PYTHONUNBUFFERED").or_insert_with(|| "1".into());
     }
@@ -82,15 +85,6 @@ pub(super) fn build(checked: &CheckedApp, interpreter: &str, ctx: &CallerContext
     inherited.extend(fixed);
     declared.extend(checked.chosen_env.clone());
     Layers { inherited, declared }
-}
-
-/// The caller's variables as the app may have them, with the folder it runs in.
-pub(super) fn surroundings(checked: &CheckedApp, ctx: &CallerContext) -> Map {
-    let mut variables = inherited(checked.options.get("filter_env"), ctx);
-    if let Some(cwd) = text(&checked.options, "cwd") {
-        variables.insert("PWD".to_owned(), cwd.into());
-    }
-    variables
 }
 
 /// What the description of an app declares, the chosen environment included.

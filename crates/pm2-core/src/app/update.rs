@@ -104,7 +104,11 @@ impl AppUpdate {
     #[must_use]
     pub fn new(checked: &CheckedApp, ctx: &CallerContext) -> Self {
         let declared = environment::declared(checked);
-        let inherited = environment::surroundings(checked, ctx);
+        let mut inherited = environment::inherited(checked.options.get("filter_env"), ctx);
+        if checked.options.contains_key("cwd") {
+            // It names the app's own folder, which a restart does not change.
+            inherited.shift_remove("PWD");
+        }
         let mut options = checked.options.clone();
         for unchanged in ["exec_mode", "env"] {
             options.shift_remove(unchanged);
@@ -321,7 +325,8 @@ mod tests {
     #[test]
     fn what_is_its_own_is_not_taken_from_the_caller() {
         let mut ctx = context();
-        for (name, value) in [("PM2_HOME", "/other"), ("unique_id", "parent"), ("NR", "1")] {
+        for (name, value) in [("PM2_HOME", "/other"), ("unique_id", "parent"), ("NR", "1"), ("PWD", "/mine")]
+        {
             ctx.env.insert(name.to_owned(), value.into());
         }
         let running = Running {
@@ -333,7 +338,7 @@ mod tests {
         let checked =
             check_object(&map(json!({"name": "a", "cwd": "/usr"})), &StartOptions::default(), &ctx).unwrap();
         let conf = conf_of(AppUpdate::new(&checked, &ctx).of(&running));
-        let expected = json!({"PM2_HOME": "/home", "unique_id": "u", "NR": 7, "PATH": "/new", "SECRET": "s", "PWD": "/usr"});
+        let expected = json!({"PM2_HOME": "/home", "unique_id": "u", "NR": 7, "PATH": "/new", "SECRET": "s"});
         assert_eq!(conf["env"], expected);
         // Its status is no variable, whatever was called so.
         assert_eq!(conf.get("status"), None);
