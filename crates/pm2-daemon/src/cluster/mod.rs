@@ -36,6 +36,10 @@ pub(crate) struct WorkerFrame<'a> {
     backlog: Option<&'a RawValue>,
     #[serde(borrow, default)]
     flags: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "readableAll")]
+    readable_all: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "writableAll")]
+    writable_all: Option<&'a RawValue>,
 }
 
 /// Who sent a frame.
@@ -58,6 +62,8 @@ pub(crate) enum Demand {
     Answer {
         frame: String,
         descriptor: Option<OwnedFd>,
+        /// For the log: why the worker cannot listen.
+        refusal: Option<String>,
     },
     Nothing,
 }
@@ -71,6 +77,8 @@ pub(crate) struct ClusterPrimary {
 
 struct Listener {
     socket: OwnedFd,
+    /// Its file, which goes with it.
+    _path: Option<socket::BoundPath>,
     datagram: bool,
     members: HashSet<u64>,
     /// Session ticket keys of the first TLS worker, echoed to the others.
@@ -91,6 +99,7 @@ impl ClusterPrimary {
                 Demand::Answer {
                     frame: format!(r#"{{"cmd":"NODE_CLUSTER","ack":{ack},"seq":{seq}}}"#),
                     descriptor: None,
+                    refusal: None,
                 }
             }
             Some("close") => {
@@ -140,16 +149,20 @@ impl ClusterPrimary {
             value.map_or(absent.to_owned(), |value| value.get().trim_matches('"').to_owned())
         };
         let address_type = text(frame.address_type, "null");
-        let key = format!(
-            "{}:{}:{address_type}:{}:{}",
-            frame.address.as_deref().unwrap_or("null"),
-            frame.port.map_or("undefined".to_owned(), |port| port.to_string()),
-            text(frame.fd, "undefined"),
-            text(frame.index, "0"),
-        );
+        let port = frame.port.map_or("undefined".to_owned(), |port| port.to_string());
+        let mut key = format!("{}:{port}:{address_type}", frame.address.as_deref().unwrap_or("null"));
+        if frame.port == Some(0) {
+            // The first such server of every worker shares one port, the second another.
+            key = format!("{key}:{}", text(frame.index, "0"));
+        }
         let ack = frame.seq.unwrap_or_default();
         let seq = self.seq();
         let at = (app.to_owned(), key.clone());
+        let in_use = std::io::Error::from_raw_os_error(libc::EADDRINUSE);
+        if self.listeners.get(&at).is_some_and(|listener| listener.members.contains(&worker.id)) {
+            // Node takes a key for one server of a worker.
+            return refused(&key, ack, seq, &in_use, format!("{key} twice in one process"));
+        }
         if !self.listeners.contains_key(&at) {
             let number = |value: Option<&RawValue>| value.and_then(|value| value.get().parse::<i32>().ok());
             let wanted = socket::Wanted {
@@ -160,25 +173,32 @@ impl ClusterPrimary {
                 flags: number(frame.flags).unwrap_or(0),
                 foreign: worker.foreign,
                 names_descriptor: number(frame.fd).is_some_and(|fd| fd >= 0),
+                readable_all: frame.readable_all.is_some_and(|value| value.get() == "true"),
+                writable_all: frame.writable_all.is_some_and(|value| value.get() == "true"),
             };
             match socket::bind(&wanted) {
-                Ok(socket) => {
+                Ok((socket, path)) => {
                     let listener = Listener {
                         socket,
+                        _path: path,
                         datagram: wanted.is_datagram(),
                         members: HashSet::new(),
                         data: None,
                     };
                     self.listeners.insert(at.clone(), listener);
                 }
-                Err(error) => return refused(&key, ack, seq, &error),
+                Err(error) => {
+                    let owner = self.listeners.keys().find(|(_, held)| *held == key).map(|(owner, _)| owner);
+                    let who = owner.map_or(String::new(), |owner| format!(", the app {owner} listens there"));
+                    return refused(&key, ack, seq, &error, format!("{key}: {error}{who}"));
+                }
             }
         }
         let listener = self.listeners.get_mut(&at).expect("inserted above");
         let descriptor = match listener.socket.try_clone() {
             Ok(descriptor) => descriptor,
             // Out of descriptors: the app hears it as the error of its `listen`.
-            Err(error) => return refused(&key, ack, seq, &error),
+            Err(error) => return refused(&key, ack, seq, &error, format!("{key}: {error}")),
         };
         listener.members.insert(worker.id);
         if listener.data.is_none() {
@@ -191,7 +211,7 @@ impl ClusterPrimary {
             r#"{{"cmd":"NODE_CLUSTER","errno":0,"key":{key},"ack":{ack},"data":{data},"seq":{seq}}}"#
         );
         let frame = format!(r#"{{"cmd":"NODE_HANDLE","type":"{kind}","msg":{message}}}"#);
-        Demand::Answer { frame, descriptor: Some(descriptor) }
+        Demand::Answer { frame, descriptor: Some(descriptor), refusal: None }
     }
 
     fn seq(&mut self) -> u64 {
@@ -201,13 +221,13 @@ impl ClusterPrimary {
 }
 
 /// The answer to a `listen` that fails with the system's error.
-fn refused(key: &str, ack: u64, seq: u64, error: &std::io::Error) -> Demand {
+fn refused(key: &str, ack: u64, seq: u64, error: &std::io::Error, what: String) -> Demand {
     let errno = -error.raw_os_error().unwrap_or(libc::EINVAL);
     let key = serde_json::Value::from(key);
     let frame = format!(
         r#"{{"cmd":"NODE_CLUSTER","errno":{errno},"key":{key},"ack":{ack},"data":null,"seq":{seq}}}"#
     );
-    Demand::Answer { frame, descriptor: None }
+    Demand::Answer { frame, descriptor: None, refusal: Some(format!("cannot listen on {what}")) }
 }
 
 #[cfg(test)]
@@ -219,7 +239,7 @@ mod tests {
             r#"{{"cmd":"NODE_CLUSTER","act":"queryServer","index":0,"data":null,"address":"127.0.0.1","port":{port},"addressType":4,"backlog":0,"seq":1}}"#
         );
         match primary.receive(app, Worker { id: worker, foreign: false }, &text) {
-            Demand::Answer { frame, descriptor } => (frame, descriptor.is_some()),
+            Demand::Answer { frame, descriptor, .. } => (frame, descriptor.is_some()),
             other => panic!("{other:?}"),
         }
     }
@@ -240,6 +260,46 @@ mod tests {
         assert!(ask(&mut primary, "a", 2, port).1);
         let (refused, with_socket) = ask(&mut primary, "b", 3, port);
         assert!(!with_socket && refused.contains(&format!("\"errno\":{}", -libc::EADDRINUSE)), "{refused}");
+        let (again, with_socket) = ask(&mut primary, "a", 2, port);
+        assert!(!with_socket && again.contains(&format!("\"errno\":{}", -libc::EADDRINUSE)), "{again}");
+    }
+
+    #[test]
+    fn who_holds_the_port_is_told() {
+        let mut primary = ClusterPrimary::default();
+        let port = free_port();
+        ask(&mut primary, "first", 1, port);
+        let text = format!(
+            r#"{{"act":"queryServer","index":0,"address":"127.0.0.1","port":{port},"addressType":4,"seq":1}}"#
+        );
+        let Demand::Answer { refusal: Some(text), .. } =
+            primary.receive("second", Worker { id: 2, foreign: false }, &text)
+        else {
+            panic!("not refused");
+        };
+        assert!(
+            text.contains(&format!("127.0.0.1:{port}")) && text.contains("the app first listens there"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_socket_file_goes_with_its_last_listener() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let shown = path.to_str().unwrap();
+        let mut primary = ClusterPrimary::default();
+        let text = format!(
+            r#"{{"act":"queryServer","index":0,"address":"{shown}","port":-1,"addressType":-1,"seq":1,"readableAll":true,"writableAll":true}}"#
+        );
+        let worker = Worker { id: 1, foreign: false };
+        let Demand::Answer { descriptor: Some(_), .. } = primary.receive("a", worker, &text) else {
+            panic!("not bound");
+        };
+        let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o666, 0o666);
+        primary.receive("a", worker, &format!(r#"{{"act":"close","key":"{shown}:-1:-1","seq":2}}"#));
+        assert!(!path.exists());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Binding what a worker asks for.
 
+use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::PathBuf;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -20,6 +22,21 @@ pub(super) struct Wanted<'a> {
     pub(super) foreign: bool,
     /// `listen({fd})`: a descriptor of the primary, which an app has no business with.
     pub(super) names_descriptor: bool,
+    /// Everybody may read from a socket file.
+    pub(super) readable_all: bool,
+    /// Everybody may write to a socket file.
+    pub(super) writable_all: bool,
+}
+
+/// The file of a socket; removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct BoundPath(PathBuf);
+
+impl Drop for BoundPath {
+    fn drop(&mut self) {
+        // Somebody else may have removed it.
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 impl Wanted<'_> {
@@ -28,27 +45,27 @@ impl Wanted<'_> {
     }
 }
 
-/// Binds, and listens unless it is a datagram socket. The result is non-blocking.
+/// Binds, and listens unless it is a datagram socket. The result is non-blocking; beside it what goes with it.
 ///
 /// # Errors
 /// The system's error, which goes to the worker as it is.
-pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<OwnedFd> {
+pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<(OwnedFd, Option<BoundPath>)> {
     if wanted.names_descriptor {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    let socket = match wanted.address_type {
+    let (socket, path) = match wanted.address_type {
         "-1" => bind_path(wanted)?,
-        "udp4" | "udp6" => bind_ip(wanted, Type::DGRAM)?,
-        _ => bind_ip(wanted, Type::STREAM)?,
+        "udp4" | "udp6" => (bind_ip(wanted, Type::DGRAM)?, None),
+        _ => (bind_ip(wanted, Type::STREAM)?, None),
     };
     socket.set_nonblocking(true)?;
     if !wanted.is_datagram() {
         socket.listen(wanted.backlog)?;
     }
-    Ok(socket.into())
+    Ok((socket.into(), path))
 }
 
-fn bind_path(wanted: &Wanted<'_>) -> io::Result<Socket> {
+fn bind_path(wanted: &Wanted<'_>) -> io::Result<(Socket, Option<BoundPath>)> {
     let path = wanted.address.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     if wanted.foreign {
         return Err(io::Error::from_raw_os_error(libc::EACCES));
@@ -63,7 +80,14 @@ fn bind_path(wanted: &Wanted<'_>) -> io::Result<Socket> {
         }
         bound => bound?,
     }
-    Ok(socket)
+    // The abstract namespace has no files.
+    let file = (!path.starts_with('\0')).then(|| BoundPath(path.into()));
+    let everybody = 0o444 * u32::from(wanted.readable_all) | 0o222 * u32::from(wanted.writable_all);
+    if file.is_some() && everybody != 0 {
+        let mode = std::fs::metadata(path)?.permissions().mode();
+        std::fs::set_permissions(path, Permissions::from_mode(mode | everybody))?;
+    }
+    Ok((socket, file))
 }
 
 /// Whether a path is a socket on which nobody listens. Anything else there is not ours to remove.
@@ -110,6 +134,8 @@ mod tests {
             flags: 0,
             foreign: false,
             names_descriptor: false,
+            readable_all: false,
+            writable_all: false,
         }
     }
 
@@ -124,8 +150,12 @@ mod tests {
         let socket = folder.path().join("socket");
         let living = bind(&at(&socket)).unwrap();
         assert_eq!(bind(&at(&socket)).unwrap_err().raw_os_error(), Some(libc::EADDRINUSE));
-        drop(living);
+        // As after the end of its owner by SIGKILL.
+        let (descriptor, file) = living;
+        std::mem::forget(file);
+        drop(descriptor);
         bind(&at(&socket)).unwrap();
+        assert!(!socket.exists(), "it went with the listener");
     }
 
     #[test]

@@ -75,7 +75,10 @@ fn serve_worker(context: &Context, spec: &AppSpec, peer: &Peer, frame: &str) -> 
     match demand {
         Demand::Online => Some(Word::Online),
         Demand::Listening => Some(Word::Listening),
-        Demand::Answer { frame, descriptor } => {
+        Demand::Answer { frame, descriptor, refusal } => {
+            if let Some(refusal) = refusal {
+                context.journal.error(format_args!("App [{}] {refusal}", spec.name));
+            }
             if let Err(error) = peer.channel.send(&frame, descriptor) {
                 context.journal.error(format_args!("cannot answer a worker of {}: {error}", spec.name));
             }
