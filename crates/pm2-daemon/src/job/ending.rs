@@ -13,6 +13,9 @@ use super::view::Status;
 use crate::clock::epoch_ms;
 use crate::sys::{self, Exit};
 
+/// An app that stays away for longer does not keep its clients waiting: its sockets are closed meanwhile.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
 impl Job {
     /// Brings the job to `stopped`, whatever it does now.
     ///
@@ -146,7 +149,12 @@ impl Job {
                 Action::Stay | Action::RestartNow => Status::Stopped,
             };
         }
-        self.forget_worker(&process, !matches!(action, Action::Stay | Action::GiveUp { .. }));
+        let is_back_soon = match action {
+            Action::Stay | Action::GiveUp { .. } => false,
+            Action::RestartNow => true,
+            Action::RestartAfter { delay, .. } => delay <= LONG_WAIT,
+        };
+        self.forget_worker(&process, is_back_soon);
         if let Action::GiveUp { unstable_restarts } = action {
             self.view.lock().created_at = None;
             self.context.journal.log(format_args!(

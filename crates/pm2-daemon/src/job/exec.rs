@@ -80,7 +80,10 @@ pub(crate) fn command(
         let program = find_program(&spec.interpreter, path, folder)
             .ok_or_else(|| CommandError::NoInterpreter(spec.interpreter.clone()))?;
         words.push(spec.interpreter.clone());
-        words.extend(list(app.get("node_args")));
+        let node_args = list(app.get("node_args"));
+        let inspector = runtime.worker.and_then(|_| inspector_port(&node_args, instance_number(&app)));
+        words.extend(node_args);
+        words.extend(inspector);
         words.extend(node_options.iter().cloned());
         if let Some(preload) = preload {
             words.push("--require".to_owned());
@@ -158,6 +161,41 @@ fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables, preloaded: 
         variables.insert("NODE_UNIQUE_ID".to_owned(), worker.into());
     }
     variables
+}
+
+/// The number of this instance among those of its name.
+fn instance_number(app: &Map<String, Value>) -> u16 {
+    let variable = app.get("instance_var").and_then(Value::as_str).unwrap_or("NODE_APP_INSTANCE");
+    let number = app.get(variable).and_then(Value::as_u64).unwrap_or(0);
+    u16::try_from(number).unwrap_or(0)
+}
+
+/// A debugger port for each worker, as Node's own primary counts them: the first one's, and up from there.
+fn inspector_port(node_args: &[String], instance: u16) -> Option<String> {
+    const DEFAULT: u16 = 9229;
+    let inspects = |arg: &&String| {
+        let name = arg.split('=').next().unwrap_or_default();
+        matches!(name, "--inspect" | "--inspect-brk" | "--inspect-port" | "--inspect-wait" | "--debug-port")
+    };
+    let given = node_args.iter().filter(inspects);
+    let place = given.clone().filter_map(|arg| arg.split_once('=')).next_back().map(|(_, place)| place);
+    given.last()?;
+    let (host, port) = match place {
+        None => (None, DEFAULT),
+        Some(place) => match place.rsplit_once(':') {
+            Some((host, port)) => (Some(host), port.parse().ok()?),
+            None => match place.parse() {
+                Ok(port) => (None, port),
+                Err(_) => (Some(place), DEFAULT),
+            },
+        },
+    };
+    // 0 is any free one already.
+    let port = port.checked_add(instance).filter(|_| port != 0)?;
+    Some(match host {
+        Some(host) => format!("--inspect-port={host}:{port}"),
+        None => format!("--inspect-port={port}"),
+    })
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -243,6 +281,24 @@ mod tests {
             words(&command.arguments),
             ["sh", "-x", "--trace-gc", "--require", "/home/x/runtime.cjs", "/a/app.js", "one", "2"]
         );
+    }
+
+    #[test]
+    fn every_worker_has_a_debugger_port_of_its_own() {
+        let check = |args: &[&str], expected: Option<&str>| {
+            let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+            assert_eq!(inspector_port(&args, 2).as_deref(), expected, "{args:?}");
+        };
+        check(&[], None);
+        check(&["--inspector"], None);
+        check(&["--inspect"], Some("--inspect-port=9231"));
+        check(&["--inspect-brk=7000"], Some("--inspect-port=7002"));
+        check(&["--inspect=0.0.0.0:7000", "--trace-gc"], Some("--inspect-port=0.0.0.0:7002"));
+        check(&["--inspect=[::1]:7000"], Some("--inspect-port=[::1]:7002"));
+        check(&["--inspect=localhost"], Some("--inspect-port=localhost:9231"));
+        check(&["--inspect", "--inspect-port=80"], Some("--inspect-port=82"));
+        check(&["--inspect=0"], None);
+        check(&["--inspect=65535"], None);
     }
 
     #[test]
