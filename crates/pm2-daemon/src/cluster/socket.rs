@@ -82,7 +82,7 @@ fn bind_path(wanted: &Wanted<'_>) -> io::Result<(Socket, Option<BoundPath>)> {
     }
     // The abstract namespace has no files.
     let file = (!path.starts_with('\0')).then(|| BoundPath(path.into()));
-    let everybody = 0o444 * u32::from(wanted.readable_all) | 0o222 * u32::from(wanted.writable_all);
+    let everybody = (0o444 * u32::from(wanted.readable_all)) | (0o222 * u32::from(wanted.writable_all));
     if file.is_some() && everybody != 0 {
         let mode = std::fs::metadata(path)?.permissions().mode();
         std::fs::set_permissions(path, Permissions::from_mode(mode | everybody))?;

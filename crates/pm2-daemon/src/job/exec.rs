@@ -177,9 +177,9 @@ fn inspector_port(node_args: &[String], instance: u16) -> Option<String> {
         let name = arg.split('=').next().unwrap_or_default();
         matches!(name, "--inspect" | "--inspect-brk" | "--inspect-port" | "--inspect-wait" | "--debug-port")
     };
-    let given = node_args.iter().filter(inspects);
+    let mut given = node_args.iter().filter(inspects);
     let place = given.clone().filter_map(|arg| arg.split_once('=')).next_back().map(|(_, place)| place);
-    given.last()?;
+    given.next_back()?;
     let (host, port) = match place {
         None => (None, DEFAULT),
         Some(place) => match place.rsplit_once(':') {
