@@ -145,6 +145,8 @@ declare namespace pm2 {
     version?: string
     username: string
     env: Record<string, unknown>
+    /** The variables of `env` that were declared for the app, each with what it hides of the inherited ones, or null. */
+    declared_env?: Record<string, unknown>
     axm_actions?: unknown[]
     axm_monitor?: Record<string, { value: unknown; unit?: string; type?: string; historic?: boolean }>
     axm_options?: Record<string, unknown>
@@ -562,7 +564,10 @@ declare namespace pm2 {
       options?: RestartOptions | ConfigOptions
     ): Promise<Process[]>
 
-    /** In cluster mode replaces process by process without a gap, otherwise as `restart`. */
+    /**
+     * In cluster mode replaces process by process without a gap, otherwise as `restart`. When a new process fails, or is
+     * not ready in time, the old one stays and the error has the code `PM2_RELOAD_ABORTED`.
+     */
     reload(target: Target | StartOptions | StartOptions[] | Config, callback: StartCallback): void
     reload(
       target: Target | StartOptions | StartOptions[] | Config,

@@ -1,6 +1,6 @@
 //! The table of jobs: ids, instance numbers, and what concerns more than one job.
 
-mod identity;
+pub(crate) mod identity;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -222,14 +222,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::app::testing::map;
     use crate::home::Home;
-
-    fn map(value: Value) -> Map {
-        match value {
-            Value::Object(map) => map,
-            other => panic!("not an object: {other}"),
-        }
-    }
 
     fn context() -> CallerContext {
         let home = Home::at("/nowhere/.pm2", &|_| None).unwrap();

@@ -138,7 +138,7 @@ pub(super) fn inherited(filter: Option<&Value>, ctx: &CallerContext) -> Map {
 ///
 /// PM2 sets the latter for every app. Here an app called like a variable does not destroy it.
 fn module_variables(checked: &CheckedApp, is_variable: bool, ctx: &CallerContext) -> Map {
-    let variables = settings_of(&checked.name, checked.form, ctx);
+    let variables = settings_of(&checked.name, checked.form, &module_conf(ctx));
     if is_variable || !variables.is_empty() {
         return variables;
     }
@@ -150,14 +150,19 @@ fn module_variables(checked: &CheckedApp, is_variable: bool, ctx: &CallerContext
     Map::from_iter([(checked.name.clone(), nothing)])
 }
 
-/// The settings of `module_conf.json` under this name as variables, and all of them in one of that name; nothing when
+/// What `module_conf.json` contains; nothing when it cannot be read.
+pub(super) fn module_conf(ctx: &CallerContext) -> Map {
+    let text = fs::read_to_string(&ctx.home.module_conf_file).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// The settings in [`module_conf`] under this name as variables, and all of them in one of that name; nothing when
 /// there are none.
-pub(super) fn settings_of(name: &str, form: Form, ctx: &CallerContext) -> Map {
-    let Some(settings) = module_settings(name, ctx) else { return Map::new() };
-    let whole = Value::Object(settings.clone()).to_string();
-    let mut variables: Map =
-        settings.into_iter().map(|(name, value)| (name, as_variable(value, form))).collect();
-    variables.insert(name.to_owned(), whole.into());
+pub(super) fn settings_of(name: &str, form: Form, conf: &Map) -> Map {
+    let Some(whole @ Value::Object(settings)) = conf.get(name) else { return Map::new() };
+    let variable = |(name, value): (&String, &Value)| (name.clone(), as_variable(value.clone(), form));
+    let mut variables: Map = settings.iter().map(variable).collect();
+    variables.insert(name.to_owned(), whole.to_string().into());
     variables
 }
 
@@ -166,13 +171,5 @@ fn as_variable(value: Value, form: Form) -> Value {
     match (form, &value) {
         (Form::Object, Value::Null | Value::Array(_) | Value::Object(_)) => value.to_string().into(),
         _ => value,
-    }
-}
-
-fn module_settings(name: &str, ctx: &CallerContext) -> Option<Map> {
-    let file = fs::read_to_string(&ctx.home.module_conf_file).ok()?;
-    match serde_json::from_str::<Map>(&file).ok()?.remove(name)? {
-        Value::Object(settings) => Some(settings),
-        _ => None,
     }
 }

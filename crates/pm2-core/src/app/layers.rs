@@ -54,13 +54,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn map(value: Value) -> Map {
-        match value {
-            Value::Object(map) => map,
-            other => panic!("not an object: {other}"),
-        }
-    }
+    use crate::app::testing::map;
 
     #[test]
     fn what_is_put_together_comes_apart() {

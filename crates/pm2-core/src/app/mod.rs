@@ -41,3 +41,18 @@ pub use validate::{Spelling, validate};
 
 /// A JSON object, in the order it was written.
 pub type Map = serde_json::Map<String, serde_json::Value>;
+
+#[cfg(test)]
+mod testing {
+    use serde_json::Value;
+
+    use super::Map;
+
+    /// What is inside a JSON object.
+    pub(super) fn map(value: Value) -> Map {
+        match value {
+            Value::Object(map) => map,
+            other => panic!("not an object: {other}"),
+        }
+    }
+}

@@ -104,11 +104,14 @@ impl AppUpdate {
     #[must_use]
     pub fn new(checked: &CheckedApp, ctx: &CallerContext) -> Self {
         let declared = environment::declared(checked);
-        let mut inherited = environment::inherited(checked.options.get("filter_env"), ctx);
-        if checked.options.contains_key("cwd") {
-            // It names the app's own folder, which a restart does not change.
-            inherited.shift_remove("PWD");
-        }
+        let inherited = declared.is_empty().then(|| {
+            let mut inherited = environment::inherited(checked.options.get("filter_env"), ctx);
+            if checked.options.contains_key("cwd") {
+                // It names the app's own folder, which a restart does not change.
+                inherited.shift_remove("PWD");
+            }
+            inherited
+        });
         let mut options = checked.options.clone();
         for unchanged in ["exec_mode", "env"] {
             options.shift_remove(unchanged);
@@ -116,7 +119,7 @@ impl AppUpdate {
         if !checked.has_namespace {
             options.shift_remove("namespace");
         }
-        Self { inherited: declared.is_empty().then_some(inherited), declared, options }
+        Self { declared, inherited, options }
     }
 
     /// What to send for one process.
@@ -137,6 +140,8 @@ pub struct OptionUpdate {
     declared: Map,
     /// Whether the caller's variables are laid over all others.
     is_env_updated: bool,
+    /// Settings by the names of apps.
+    module_conf: Map,
     ctx: CallerContext,
 }
 
@@ -161,7 +166,8 @@ impl OptionUpdate {
         if let Some(port) = changes.get("port") {
             declared.insert("PORT".to_owned(), port.clone());
         }
-        Ok(Self { options: changes, declared, is_env_updated, ctx: ctx.clone() })
+        let module_conf = environment::module_conf(ctx);
+        Ok(Self { options: changes, declared, is_env_updated, module_conf, ctx: ctx.clone() })
     }
 
     /// What to send for one process.
@@ -172,7 +178,7 @@ impl OptionUpdate {
             true => environment::inherited(Some(filter), &self.ctx),
             false => Map::new(),
         };
-        over.extend(environment::settings_of(&running.name, Form::Object, &self.ctx));
+        over.extend(environment::settings_of(&running.name, Form::Object, &self.module_conf));
         if self.declared.is_empty() {
             return overlaid(running, over, self.options.clone());
         }
@@ -242,15 +248,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::app::testing::map;
     use crate::app::{StartOptions, check_object};
     use crate::home::Home;
-
-    fn map(value: Value) -> Map {
-        match value {
-            Value::Object(map) => map,
-            other => panic!("not an object: {other}"),
-        }
-    }
 
     fn context() -> CallerContext {
         let home = Home::at("/nowhere", &|_| None).unwrap();

@@ -51,18 +51,12 @@ impl Job {
         };
         let spec = self.spec();
         let context = self.context.clone();
-        let settings = &context.settings;
         {
             let mut view = self.view.lock();
             view.status = Status::Stopping;
             context.journal.log(format_args!("Stopping app:{} id:{}", view.spec.name, view.id));
         }
-        let plan = KillPlan {
-            signal: settings.kill_signal,
-            by_message: spec.shutdown_with_message || settings.kill_use_message,
-            timeout: spec.kill_timeout.unwrap_or(settings.kill_timeout),
-            tree: spec.treekill,
-        };
+        let plan = KillPlan::new(&spec, &context.settings);
         let peer = process.peer();
         let Job { inbox, deferred, view, .. } = self;
         let ended =

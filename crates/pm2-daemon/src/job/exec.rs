@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::description::Description;
 use super::spec::AppSpec;
+use crate::supervisor::identity::instance_variable;
 
 /// Where programs are looked for when the app's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -27,6 +28,8 @@ pub(crate) struct RuntimeVariables {
     pub(crate) version: Option<String>,
     /// `NODE_UNIQUE_ID` of a cluster worker.
     pub(crate) worker: Option<u64>,
+    /// The daemon's name for the variable with the number of the instance.
+    pub(crate) instance_variable: Option<String>,
 }
 
 /// A command ready to be started.
@@ -81,7 +84,8 @@ pub(crate) fn command(
             .ok_or_else(|| CommandError::NoInterpreter(spec.interpreter.clone()))?;
         words.push(spec.interpreter.clone());
         let node_args = list(app.get("node_args"));
-        let inspector = runtime.worker.and_then(|_| inspector_port(&node_args, instance_number(&app)));
+        let inspector =
+            runtime.worker.and_then(|_| inspector_port(&node_args, instance_number(&app, runtime)));
         words.extend(node_args);
         words.extend(inspector);
         words.extend(node_options.iter().cloned());
@@ -164,9 +168,9 @@ fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables, preloaded: 
 }
 
 /// The number of this instance among those of its name.
-fn instance_number(app: &Map<String, Value>) -> u16 {
-    let variable = app.get("instance_var").and_then(Value::as_str).unwrap_or("NODE_APP_INSTANCE");
-    let number = app.get(variable).and_then(Value::as_u64).unwrap_or(0);
+fn instance_number(app: &Map<String, Value>, runtime: &RuntimeVariables) -> u16 {
+    let variable = instance_variable(app, runtime.instance_variable.as_deref());
+    let number = app.get(&variable).and_then(Value::as_u64).unwrap_or(0);
     u16::try_from(number).unwrap_or(0)
 }
 
@@ -250,6 +254,7 @@ mod tests {
             node_version: None,
             version: Some("1.0.0".to_owned()),
             worker: None,
+            instance_variable: None,
         }
     }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::process::Process;
+use super::spec::AppSpec;
 use crate::ipc::AppMessage;
 use crate::journal::Journal;
+use crate::settings::Settings;
 use crate::sys::{Exit, ProcessWatch, Signal, children, group_exists, group_members, parent_of, send_signal};
 
 /// How an app is to be ended.
@@ -18,6 +20,18 @@ pub(crate) struct KillPlan {
     pub(crate) timeout: Duration,
     /// Include all descendants.
     pub(crate) tree: bool,
+}
+
+impl KillPlan {
+    /// As the app wants to be ended, else as the daemon does it.
+    pub(super) fn new(spec: &AppSpec, settings: &Settings) -> KillPlan {
+        KillPlan {
+            signal: settings.kill_signal,
+            by_message: spec.shutdown_with_message || settings.kill_use_message,
+            timeout: spec.kill_timeout.unwrap_or(settings.kill_timeout),
+            tree: spec.treekill,
+        }
+    }
 }
 
 /// What happens while a process is being ended.

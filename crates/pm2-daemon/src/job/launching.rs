@@ -12,7 +12,6 @@ use super::process::{self, Process, StartError};
 use super::spec::AppSpec;
 use super::task::{Job, State};
 use super::view::Status;
-use crate::clock::epoch_ms;
 use crate::supervisor::ENDING;
 
 impl Job {
@@ -48,12 +47,7 @@ impl Job {
 
         // First the counters: a process that is stopped before its `min_uptime` counts as unstable again.
         self.history = History::default();
-        {
-            let mut view = self.view.lock();
-            view.created_at = Some(epoch_ms());
-            view.unstable_restarts = 0;
-            view.prev_restart_delay = Some(0);
-        }
+        self.view.lock().restart_asked_for();
         if self.process().is_some() {
             if let Err(reason) = self.end_process().await {
                 return refuse(answer, reason);
@@ -92,15 +86,8 @@ impl Job {
         }
         let (view, first) = {
             let mut view = self.view.lock();
-            let now = epoch_ms();
             let first = view.pm_uptime.is_none();
-            view.pm_uptime = Some(now);
-            view.created_at.get_or_insert(now);
-            view.status = Status::Launching;
-            view.spawn_error = None;
-            view.axm_actions.clear();
-            view.axm_monitor.clear();
-            view.axm_options.clear();
+            view.launching();
             let mode = if view.spec.cluster { "cluster" } else { "fork" };
             let journal = &self.context.journal;
             journal.log(format_args!("App [{}:{}] starting in -{mode} mode-", view.spec.name, view.id));

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use super::exec::{self, RuntimeVariables};
 use super::input::Input;
 use super::package;
+use super::spec::AppSpec;
 use super::view::View;
 use crate::context::Context;
 use crate::host::{ExitFuture, Spawned};
@@ -42,6 +43,11 @@ pub(super) struct Peer {
 }
 
 impl Process {
+    /// Whether anything it said has not been taken, or can still come.
+    pub(super) fn has_messages(&self) -> bool {
+        !self.messages.is_closed() || !self.messages.is_empty()
+    }
+
     pub(super) fn peer(&self) -> Peer {
         Peer { channel: self.channel.clone(), worker: self.worker }
     }
@@ -130,6 +136,7 @@ fn spawn(
         node_version: view.node_version.clone(),
         version: view.version.clone(),
         worker,
+        instance_variable: context.settings.instance_variable.clone(),
     };
     let command =
         exec::command(spec, &view.description, &runtime, &context.settings.node_options, preload.as_deref())
@@ -151,12 +158,17 @@ fn spawn(
         let program = if spec.interpreter == "none" { &spec.script } else { &spec.interpreter };
         StartError::App(format!("cannot execute {program}: {error}"))
     })?;
+    write_pid(context, spec, spawned.pid);
+    Ok(Started { spawned, files, pipes: [out, error], input, version: package::version(&spec.script) })
+}
+
+/// Writes the pid file of an app that has one.
+pub(super) fn write_pid(context: &Context, spec: &AppSpec, pid: i32) {
     if let Some(path) = &spec.pid_file
-        && let Err(error) = std::fs::write(path, spawned.pid.to_string())
+        && let Err(error) = std::fs::write(path, pid.to_string())
     {
         context.journal.error(format_args!("cannot write the pid file {path}: {error}"));
     }
-    Ok(Started { spawned, files, pipes: [out, error], input, version: package::version(&spec.script) })
 }
 
 fn open_logs(view: &View) -> Result<LogFiles, LogFileError> {

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::handle::{Farewell, Order, Reply};
+use super::handle::{Farewell, Reply};
 use super::kill::{self, KillPlan, Meanwhile};
 use super::messages::{self, Word};
 use super::policy::History;
@@ -25,7 +25,6 @@ use super::task::{Job, State};
 use super::update::Update;
 use super::view::{Status, View};
 use super::{Description, ending};
-use crate::clock::epoch_ms;
 use crate::context::Context;
 use crate::sys::Exit;
 
@@ -57,7 +56,7 @@ impl Leaving {
 /// The successor, until it is known to be one.
 struct Candidate {
     process: Process,
-    view: Arc<Mutex<View>>,
+    view: Mutex<View>,
     spec: Arc<AppSpec>,
     /// What it has to listen on.
     keys: HashSet<String>,
@@ -98,19 +97,12 @@ impl Job {
             return refuse(answer, format!("Reload already in progress for process id {id}, retry later"));
         }
         let mut view = self.view.lock().clone();
-        let before = view.clone();
-        let now = epoch_ms();
+        let before = view.spec.clone();
         view.spec = spec.clone();
         view.description = Arc::new(Description::new(&app));
-        view.status = Status::Launching;
         view.restart_time += 1;
-        view.unstable_restarts = 0;
-        view.prev_restart_delay = Some(0);
-        view.pm_uptime = Some(now);
-        view.created_at = Some(now);
-        view.axm_actions.clear();
-        view.axm_monitor.clear();
-        view.axm_options.clear();
+        view.restart_asked_for();
+        view.launching();
         let name = spec.name.clone();
         let id = view.id;
         self.context.journal.log(format_args!("App [{name}:{id}] starting in -cluster mode-"));
@@ -124,7 +116,7 @@ impl Job {
         view.pid = process.pid;
         view.version.clone_from(&process.version);
         let keys = old.worker.map(|worker| self.context.cluster.lock().keys_of(worker)).unwrap_or_default();
-        let view = Arc::new(Mutex::new(view));
+        let view = Mutex::new(view);
         let mut candidate = Candidate { process, view, spec, keys, n_listening: 0 };
         let (mut old, outcome) = self.wait_for(&mut candidate, old).await;
         match outcome {
@@ -132,15 +124,14 @@ impl Job {
                 let text = format!("{ABORTED}: {reason}; the running process goes on");
                 self.context.journal.error(format_args!("App [{name}:{id}] {text}"));
                 self.discard(candidate).await;
-                self.write_pid(&before, old.pid);
+                process::write_pid(&self.context, &before, old.pid);
                 self.state = State::Online { process: old };
                 self.publish("reload aborted");
                 refuse(answer, text)
             }
             Outcome::Serves => {
                 let Candidate { process, view, .. } = candidate;
-                let mut new = view.lock().clone();
-                new.status = Status::Online;
+                let new = View { status: Status::Online, ..view.into_inner() };
                 self.history = History::default();
                 let old_view = {
                     let mut published = self.view.lock();
@@ -175,7 +166,7 @@ impl Job {
         let outcome = loop {
             tokio::select! {
                 biased;
-                message = candidate.process.messages.recv(), if !candidate.process.messages.is_closed() => {
+                message = candidate.process.messages.recv(), if candidate.process.has_messages() => {
                     let Some(message) = message else { continue };
                     let word =
                         messages::take(&self.context, &candidate.view, &spec, &candidate.process.peer(), &message);
@@ -191,14 +182,15 @@ impl Job {
                     candidate.process.exit = Box::pin(std::future::ready(exit));
                     break Outcome::Fails(format!("the new process {how} before it was ready"));
                 }
-                message = old.messages.recv(), if !old.messages.is_closed() => {
+                message = old.messages.recv(), if old.has_messages() => {
                     if let Some(message) = message {
                         messages::take(&self.context, &self.view, &old_spec, &old.peer(), &message);
                     }
                 }
                 exit = &mut old.exit, if old_exit.is_none() => old_exit = Some(exit),
                 order = self.inbox.recv(), if orders_open => match order {
-                    Some(order) => self.deferred.extend(during(order, &old)),
+                    // It still gets signals; everything else waits for the end of this.
+                    Some(order) => self.deferred.extend(ending::signal_now(order, Some(old.pid))),
                     None => orders_open = false,
                 },
                 () = tokio::time::sleep_until(deadline) => {
@@ -220,23 +212,11 @@ impl Job {
     /// Ends a new process that will not be the successor.
     async fn discard(&self, candidate: Candidate) {
         let Candidate { mut process, view, spec, .. } = candidate;
-        let plan = KillPlan {
-            signal: self.context.settings.kill_signal,
-            by_message: false,
-            timeout: spec.kill_timeout.unwrap_or(self.context.settings.kill_timeout),
-            tree: true,
-        };
+        let usual = KillPlan::new(&spec, &self.context.settings);
+        let plan = KillPlan { by_message: false, tree: true, ..usual };
         end(&self.context, &mut process, &plan, &view, self.context.hurried()).await;
         if let Some(worker) = process.worker {
             self.context.cluster.lock().leave(worker, true);
-        }
-    }
-
-    fn write_pid(&self, view: &View, pid: i32) {
-        if let Some(path) = &view.spec.pid_file
-            && let Err(error) = std::fs::write(path, pid.to_string())
-        {
-            self.context.journal.error(format_args!("cannot write the pid file {path}: {error}"));
         }
     }
 }
@@ -260,11 +240,6 @@ impl Candidate {
     }
 }
 
-/// While a reload waits, the running process still gets signals; everything else waits for the end of it.
-fn during(order: Order, old: &Process) -> Option<Order> {
-    ending::signal_now(order, Some(old.pid))
-}
-
 /// Lets a worker finish what it does, ends it, and gives its last state.
 async fn leave(
     context: &Arc<Context>,
@@ -274,9 +249,8 @@ async fn leave(
     mut hurry: watch::Receiver<bool>,
 ) -> String {
     let spec = view.spec.clone();
-    let settings = &context.settings;
     let view = Mutex::new(View { status: Status::Stopping, ..view });
-    let kill_timeout = spec.kill_timeout.unwrap_or(settings.kill_timeout);
+    let mut plan = KillPlan::new(&spec, &context.settings);
     let hurried = async {
         tokio::select! {
             () = context.hurried() => {}
@@ -285,16 +259,13 @@ async fn leave(
     };
     tokio::pin!(hurried);
     tokio::select! {
-        () = drain(context, process, &view, &spec, kill_timeout) => {}
+        () = drain(context, process, &view, &spec, plan.timeout) => {}
         () = &mut hurried => {}
     }
-    let by_message = farewell == Farewell::Message || spec.shutdown_with_message || settings.kill_use_message;
-    let plan = KillPlan {
-        signal: settings.kill_signal,
-        by_message,
-        timeout: if farewell == Farewell::Message { settings.graceful_timeout } else { kill_timeout },
-        tree: spec.treekill,
-    };
+    if farewell == Farewell::Message {
+        plan.by_message = true;
+        plan.timeout = context.settings.graceful_timeout;
+    }
     end(context, process, &plan, &view, hurried).await;
     if let Some(worker) = process.worker {
         context.cluster.lock().leave(worker, true);

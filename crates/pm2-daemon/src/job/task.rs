@@ -94,10 +94,9 @@ impl Job {
 
     async fn next_event(&mut self) -> Event {
         async fn of_process(process: &mut Process) -> Event {
-            let open = !process.messages.is_closed() || !process.messages.is_empty();
             tokio::select! {
                 biased;
-                message = process.messages.recv(), if open => message.map_or(Event::ChannelClosed, Event::Message),
+                message = process.messages.recv(), if process.has_messages() => message.map_or(Event::ChannelClosed, Event::Message),
                 exit = &mut process.exit => Event::Exited(exit),
             }
         }

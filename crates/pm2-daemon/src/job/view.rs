@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::description::Description;
 use super::spec::AppSpec;
+use crate::clock::epoch_ms;
 use crate::sys::Sample;
 
 /// PM2's process statuses.
@@ -98,6 +99,25 @@ impl View {
         }
     }
 
+    /// The process is about to be started.
+    pub(crate) fn launching(&mut self) {
+        let now = epoch_ms();
+        self.status = Status::Launching;
+        self.pm_uptime = Some(now);
+        self.created_at.get_or_insert(now);
+        self.spawn_error = None;
+        self.axm_actions.clear();
+        self.axm_monitor.clear();
+        self.axm_options.clear();
+    }
+
+    /// Somebody wants it anew: the counters of its own failures begin again.
+    pub(crate) fn restart_asked_for(&mut self) {
+        self.created_at = Some(epoch_ms());
+        self.unstable_restarts = 0;
+        self.prev_restart_delay = Some(0);
+    }
+
     /// `{pid, name, pm2_env, pm_id}`, with `monit` when a sample is given.
     pub(crate) fn proc_json(&self, monit: Option<&Monit>) -> String {
         let mut text = String::with_capacity(self.description.members().len() + 768);
@@ -136,7 +156,7 @@ impl View {
     /// A packet `process:event`.
     pub(crate) fn process_event(&self, event: &str, manually: bool) -> String {
         let event = Value::from(event);
-        let at = crate::clock::epoch_ms();
+        let at = epoch_ms();
         format!(r#"{{"event":{event},"manually":{manually},"process":{},"at":{at}}}"#, self.event_json())
     }
 

@@ -77,7 +77,7 @@ impl Siblings {
 }
 
 /// The name of an app's instance variable: the daemon's, the app's, or the usual one.
-pub(super) fn instance_variable(app: &Map<String, Value>, of_daemon: Option<&str>) -> String {
+pub(crate) fn instance_variable(app: &Map<String, Value>, of_daemon: Option<&str>) -> String {
     of_daemon
         .or_else(|| app.get("instance_var").and_then(Value::as_str))
         .unwrap_or("NODE_APP_INSTANCE")
