@@ -158,6 +158,9 @@ declare namespace pm2 {
   /** Any text, so that an object declared before the call fits; only these are accepted at run time. */
   type ExecMode = 'fork' | 'cluster' | 'fork_mode' | 'cluster_mode' | (string & {})
 
+  /** `none` is Node's word for `shared`. Any text, as above. */
+  type SchedulingPolicy = 'hybrid' | 'rr' | 'shared' | 'none' | (string & {})
+
   /**
    * Describes an app. In app objects and configuration files every option may be written in snake_case or
    * camelCase; as second argument of `start(script, options)` as well.
@@ -349,6 +352,11 @@ declare namespace pm2 {
     /** Not an option of PM2. `strict`: Node's own rule for unhandled rejections instead of logging them and going on. */
     unhandled_rejections?: string
     unhandledRejections?: string
+    /** Not an option of PM2. How connections come to the workers of a cluster app. `hybrid`: in turn, at high rates straight from the kernel; `rr`: always in turn; `shared`: whoever is first. Absent: `hybrid`. */
+    scheduling_policy?: SchedulingPolicy
+    schedulingPolicy?: SchedulingPolicy
+    /** Not an option of PM2. `true`: the same worker of a cluster app serves all connections of a client address, as WebSocket libraries with long polling need it. Absent: false. */
+    sticky?: boolean
     /** No console window on Windows. */
     windowsHide?: boolean
     /** How often a dying process is looked at, ms. */

@@ -26,6 +26,7 @@ const byKind = {
   ExitCodes: [42, '42', [42], ['42'], [42, 43], ['42', 43], ['x'], '42,43', 1.5, -1, ...noNumber],
   Object: [{ a: 1 }, { a: { b: [1] } }, 'text', ...noText],
   Mode: ['fork', 'cluster', 'fork_mode', 'cluster_mode', 'Cluster', 'CLUSTER', 'threads', 'cluster ', ...noText],
+  Scheduling: ['hybrid', 'rr', 'shared', 'none', 'RR', 'fair', ...noText],
 }
 
 const paths = ['own.log', 'sub/own.log', './own-2024.log', 'new/folder/own.txt', '/dev/null', 'NULL', 'null', '~/own.log', '../own.log']
@@ -96,6 +97,7 @@ const pairByKind = {
   ExitCodes: [1, 2],
   Object: [{ a: 1 }, { b: 2 }],
   Mode: ['cluster', 'fork'],
+  Scheduling: ['rr', 'shared'],
 }
 
 const pairByName = {

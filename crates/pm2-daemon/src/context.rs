@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bus::Bus;
@@ -22,7 +21,7 @@ pub(crate) struct Context {
     pub(crate) journal: Journal,
     pub(crate) settings: Settings,
     pub(crate) runtime_file: RuntimeFile,
-    pub(crate) cluster: Mutex<ClusterPrimary>,
+    pub(crate) cluster: ClusterPrimary,
     /// The end of the daemon was announced: exits are not followed by restarts.
     announced: AtomicBool,
     /// The end has begun: nothing is started any more.
@@ -41,6 +40,7 @@ impl Context {
         settings: Settings,
     ) -> Arc<Context> {
         let runtime_file = RuntimeFile::new(&settings.runtime_folder);
+        let cluster = ClusterPrimary::new(journal.clone(), settings.cluster);
         Arc::new(Context {
             host,
             logs,
@@ -48,7 +48,7 @@ impl Context {
             journal,
             settings,
             runtime_file,
-            cluster: Mutex::default(),
+            cluster,
             announced: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             hurry: watch::Sender::new(false),

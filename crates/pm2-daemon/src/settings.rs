@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::cluster::{Limits, Policy};
 use crate::sys::{Signal, signal_by_name};
 
 /// Defaults of behaviour, specification `wire.md` §1.4.
@@ -20,6 +21,12 @@ pub(crate) struct Settings {
     pub(crate) graceful_timeout: Duration,
     /// Go on with a reload whatever becomes of the new worker, as PM2 does; `PM2_RS_BLIND_RELOAD`.
     pub(crate) blind_reload: bool,
+    /// How connections are given to workers of apps that do not say; `NODE_CLUSTER_SCHED_POLICY`, as Node reads it:
+    /// `rr` or `none`. Absent: hybrid.
+    pub(crate) scheduling_policy: Policy,
+    /// `PM2_RS_CLUSTER_WINDOW`, 4 connections on their way to a worker, and `PM2_RS_CLUSTER_DIRECT_ABOVE`, 1000 new
+    /// connections per second on an address, above which they are not dealt any more; 0 = they never are.
+    pub(crate) cluster: Limits,
     /// Uptime that resets the back-off; `EXP_BACKOFF_RESET_TIMER`, 30 000 ms.
     pub(crate) backoff_reset: Duration,
     /// Name of the instance variable for all apps; `PM2_PROCESS_INSTANCE_VAR`.
@@ -43,6 +50,7 @@ impl Settings {
             let value = get(key).and_then(|text| text.trim().parse().ok()).filter(|ms| *ms > 0);
             Duration::from_millis(value.unwrap_or(absent))
         };
+        let count = |key: &str| get(key).and_then(|text| text.trim().parse().ok());
         let id = |key: &str| get(key).and_then(|text| text.parse().ok());
         Settings {
             kill_timeout: ms("PM2_KILL_TIMEOUT", 1600),
@@ -53,6 +61,13 @@ impl Settings {
             listen_timeout: ms("PM2_GRACEFUL_LISTEN_TIMEOUT", 3000),
             graceful_timeout: ms("PM2_GRACEFUL_TIMEOUT", 8000),
             blind_reload: get("PM2_RS_BLIND_RELOAD").is_some_and(|value| !value.is_empty()),
+            scheduling_policy: get("NODE_CLUSTER_SCHED_POLICY")
+                .and_then(|name| Policy::by_name(&name))
+                .unwrap_or_default(),
+            cluster: Limits {
+                window: count("PM2_RS_CLUSTER_WINDOW").filter(|window| *window > 0).unwrap_or(4) as usize,
+                direct_above: count("PM2_RS_CLUSTER_DIRECT_ABOVE").unwrap_or(1000),
+            },
             backoff_reset: ms("EXP_BACKOFF_RESET_TIMER", 30_000),
             instance_variable: get("PM2_PROCESS_INSTANCE_VAR").filter(|name| !name.is_empty()),
             node_options: get("PM2_NODE_OPTIONS")

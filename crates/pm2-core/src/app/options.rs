@@ -53,6 +53,8 @@ pub enum Kind {
     Object,
     /// `cluster`, `fork`, `cluster_mode` or `fork_mode`.
     Mode,
+    /// `hybrid`, `rr`, `shared`, or `none`, Node's word for the latter.
+    Scheduling,
 }
 
 /// What the numbers of an option count.
@@ -82,7 +84,7 @@ impl Kind {
     #[must_use]
     pub fn type_names(self) -> &'static [&'static str] {
         match self {
-            Self::Text | Self::Mode => &["[object String]"],
+            Self::Text | Self::Mode | Self::Scheduling => &["[object String]"],
             Self::TextOrNumber => &["[object String]", "[object Number]"],
             Self::Switch => &["[object Boolean]"],
             Self::SwitchOrText => &["[object Boolean]", "[object String]"],
@@ -514,6 +516,22 @@ pub const OPTIONS: &[OptionSpec] = &[
         Kind::Text,
         DefaultValue::None,
         "Not an option of PM2. `strict`: Node's own rule for unhandled rejections instead of logging them and going on.",
+    ),
+    option(
+        "scheduling_policy",
+        &["schedulingPolicy"],
+        Kind::Scheduling,
+        DefaultValue::None,
+        "Not an option of PM2. How connections come to the workers of a cluster app. `hybrid`: in turn, at high rates \
+         straight from the kernel; `rr`: always in turn; `shared`: whoever is first. Absent: `hybrid`.",
+    ),
+    option(
+        "sticky",
+        &[],
+        Kind::Switch,
+        DefaultValue::None,
+        "Not an option of PM2. `true`: the same worker of a cluster app serves all connections of a client address, \
+         as WebSocket libraries with long polling need it. Absent: false.",
     ),
     option("windowsHide", &[], Kind::Switch, DefaultValue::Switch(true), "No console window on Windows."),
     option(

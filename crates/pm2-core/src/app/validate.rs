@@ -20,6 +20,7 @@ pub enum Spelling {
 }
 
 const HINT_MODE: &str = "it should be \"cluster\"(\"cluster_mode\") or \"fork\"(\"fork_mode\") only";
+const HINT_SCHEDULING: &str = "it should be \"hybrid\", \"rr\" or \"shared\" only";
 const HINT_SIZE: &str = "it should be a NUMBER - byte, \"[NUMBER]G\"(Gigabyte), \"[NUMBER]M\"(Megabyte) or \"[NUMBER]K\"(Kilobyte)";
 const HINT_TIME: &str = "it should be a NUMBER - milliseconds, \"[NUMBER]h\"(hours), \"[NUMBER]m\"(minutes) or \"[NUMBER]s\"(seconds)";
 const MIN_UPTIME_MS: f64 = 100.0;
@@ -163,6 +164,10 @@ fn convert(option: &OptionSpec, value: Value) -> Result<Value, String> {
             "cluster" | "cluster_mode" => Ok("cluster_mode".into()),
             "fork" | "fork_mode" => Ok("fork_mode".into()),
             _ => Err(hint_message(name, HINT_MODE)),
+        },
+        (Kind::Scheduling, Value::String(text)) => match text.as_str() {
+            "hybrid" | "rr" | "shared" | "none" => Ok(value),
+            _ => Err(hint_message(name, HINT_SCHEDULING)),
         },
         (Kind::ExitCodes, Value::Array(_)) => Ok(coerce::number(&value).map_or(value, Value::Number)),
         (Kind::Number(_) | Kind::Count | Kind::ExitCodes | Kind::TextOrNumber, _)

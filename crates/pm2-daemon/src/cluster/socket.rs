@@ -3,7 +3,6 @@
 use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::PathBuf;
 
@@ -43,13 +42,17 @@ impl Wanted<'_> {
     pub(super) fn is_datagram(&self) -> bool {
         self.address_type.starts_with("udp")
     }
+
+    pub(super) fn is_path(&self) -> bool {
+        self.address_type == "-1"
+    }
 }
 
 /// Binds, and listens unless it is a datagram socket. The result is non-blocking; beside it what goes with it.
 ///
 /// # Errors
 /// The system's error, which goes to the worker as it is.
-pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<(OwnedFd, Option<BoundPath>)> {
+pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<(Socket, Option<BoundPath>)> {
     if wanted.names_descriptor {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
@@ -62,7 +65,32 @@ pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<(OwnedFd, Option<BoundPath
     if !wanted.is_datagram() {
         socket.listen(wanted.backlog)?;
     }
-    Ok((socket.into(), path))
+    Ok((socket, path))
+}
+
+/// Another socket at the address of a listening one, which allows that from now on; its connections are steered.
+///
+/// # Errors
+/// The system's error.
+pub(super) fn bind_beside(first: &Socket, backlog: i32) -> io::Result<Socket> {
+    let address = first.local_addr()?;
+    let socket = Socket::new(address.domain(), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(first.only_v6()?)?;
+    }
+    socket.bind(&address)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(backlog)?;
+    Ok(socket)
+}
+
+/// The address of a TCP socket as `server.address()` shows it, JSON.
+pub(super) fn shown_address(socket: &Socket) -> Option<String> {
+    let address = socket.local_addr().ok()?.as_socket()?;
+    let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+    Some(format!(r#"{{"address":"{}","family":"{family}","port":{}}}"#, address.ip(), address.port()))
 }
 
 fn bind_path(wanted: &Wanted<'_>) -> io::Result<(Socket, Option<BoundPath>)> {
@@ -70,9 +98,14 @@ fn bind_path(wanted: &Wanted<'_>) -> io::Result<(Socket, Option<BoundPath>)> {
     if wanted.foreign {
         return Err(io::Error::from_raw_os_error(libc::EACCES));
     }
-    let address = SockAddr::unix(path)?;
+    // The only thing that can be wrong with a path here is its length.
+    let address = SockAddr::unix(path).map_err(|_| io::Error::from_raw_os_error(libc::ENAMETOOLONG))?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     match socket.bind(&address) {
+        // As Node words it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(io::Error::from_raw_os_error(libc::EACCES));
+        }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address)? => {
             // A file left by a killed process: nobody answers there.
             std::fs::remove_file(path)?;
@@ -96,20 +129,37 @@ fn is_stale(path: &str, address: &SockAddr) -> io::Result<bool> {
         return Ok(false);
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A listener that is too busy to answer lives.
+    probe.set_nonblocking(true)?;
     Ok(probe.connect(address).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
 }
 
 fn bind_ip(wanted: &Wanted<'_>, kind: Type) -> io::Result<Socket> {
     let port = u16::try_from(wanted.port.max(0)).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let stream = kind == Type::STREAM;
+    let unknown = || io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
+    let mut scope = 0;
     let address: IpAddr = match wanted.address {
-        Some(address) => address.parse().map_err(|_| io::Error::from_raw_os_error(libc::EADDRNOTAVAIL))?,
+        Some(address) => {
+            let (address, interface) = address.split_once('%').unwrap_or((address, ""));
+            if !interface.is_empty() {
+                // The number itself, or the name of an interface.
+                scope = interface
+                    .parse()
+                    .or_else(|_| nix::net::if_::if_nametoindex(interface))
+                    .map_err(|_| unknown())?;
+            }
+            address.parse().map_err(|_| unknown())?
+        }
         None if wanted.address_type == "udp4" => Ipv4Addr::UNSPECIFIED.into(),
         // Node listens on `::` and so on IPv4 too, or on 0.0.0.0 where there is no IPv6.
         None if Socket::new(Domain::IPV6, kind, None).is_ok() => Ipv6Addr::UNSPECIFIED.into(),
         None => Ipv4Addr::UNSPECIFIED.into(),
     };
-    let address = SocketAddr::new(address, port);
+    let mut address = SocketAddr::new(address, port);
+    if let SocketAddr::V6(address) = &mut address {
+        address.set_scope_id(scope);
+    }
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
     if stream || wanted.flags & 4 != 0 {
         socket.set_reuse_address(true)?;

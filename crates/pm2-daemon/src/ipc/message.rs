@@ -1,8 +1,25 @@
 //! What an app's line on its channel means.
 
+use std::collections::BTreeSet;
+
 use pm2_core::protocol::repair_surrogates;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+/// A line of an app's channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// For the job.
+    Message(AppMessage),
+    /// A frame of Node's cluster module.
+    Cluster(String),
+    /// The oldest descriptor on its way has arrived.
+    Acknowledged,
+    /// The oldest descriptor on its way has not arrived.
+    Missing,
+    /// The app runtime says that a worker serves nobody any more.
+    Drained,
+}
 
 /// One message of an app, sorted by what the daemon does with it. JSON stays text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +32,12 @@ pub(crate) enum AppMessage {
     Typed { kind: String, data: String },
     /// Anything else an app sends.
     Raw(String),
-    /// A frame of Node's cluster module.
-    Cluster(String),
     /// A handle was sent upward; the sender waits for an acknowledgement.
     Handle,
-    /// The app runtime says that a worker serves nobody any more.
-    Drained,
+    /// A worker's side of the cluster module runs.
+    Online,
+    /// A worker's server is up; with the keys of all sockets that the worker has.
+    Listening(BTreeSet<String>),
 }
 
 #[derive(Deserialize)]
@@ -35,8 +52,8 @@ struct Head<'a> {
     node_version: Option<&'a RawValue>,
 }
 
-/// Reads one line; `None` when it is not JSON or is of no concern (Node's internal frames).
-pub(crate) fn parse(line: Vec<u8>) -> Option<AppMessage> {
+/// Reads one line; `None` when it is not JSON or is of no concern (Node's other internal frames).
+pub(crate) fn parse(line: Vec<u8>) -> Option<Line> {
     let line = String::from_utf8(line)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let text = match repair_surrogates(&line) {
@@ -46,7 +63,8 @@ pub(crate) fn parse(line: Vec<u8>) -> Option<AppMessage> {
     if !text.starts_with('{') {
         // Validity matters because the text is quoted in packets.
         serde_json::from_str::<&RawValue>(&text).ok()?;
-        return Some(if text == "\"ready\"" { AppMessage::Ready } else { AppMessage::Raw(text) });
+        let is_ready = text == "\"ready\"";
+        return Some(Line::Message(if is_ready { AppMessage::Ready } else { AppMessage::Raw(text) }));
     }
     let head: Head<'_> = serde_json::from_str(&text).ok()?;
     if let Some(command) = head.cmd.and_then(string)
@@ -54,20 +72,22 @@ pub(crate) fn parse(line: Vec<u8>) -> Option<AppMessage> {
         && command.len() > 5
     {
         return match command.as_str() {
-            "NODE_CLUSTER" => Some(AppMessage::Cluster(text)),
-            "NODE_HANDLE" => Some(AppMessage::Handle),
-            "NODE_PM2RS" => Some(AppMessage::Drained),
+            "NODE_CLUSTER" => Some(Line::Cluster(text)),
+            "NODE_HANDLE" => Some(Line::Message(AppMessage::Handle)),
+            "NODE_HANDLE_ACK" => Some(Line::Acknowledged),
+            "NODE_HANDLE_NACK" => Some(Line::Missing),
+            "NODE_PM2RS" => Some(Line::Drained),
             _ => None,
         };
     }
     if let Some(version) = head.node_version.and_then(string) {
-        return Some(AppMessage::NodeVersion(version));
+        return Some(Line::Message(AppMessage::NodeVersion(version)));
     }
     if let (Some(kind), Some(data)) = (head.kind.filter(truthy), head.data.filter(truthy)) {
         let kind = string(kind).unwrap_or_else(|| kind.get().to_owned());
-        return Some(AppMessage::Typed { kind, data: data.get().to_owned() });
+        return Some(Line::Message(AppMessage::Typed { kind, data: data.get().to_owned() }));
     }
-    Some(AppMessage::Raw(text))
+    Some(Line::Message(AppMessage::Raw(text)))
 }
 
 fn string(value: &RawValue) -> Option<String> {
@@ -83,8 +103,12 @@ fn truthy(value: &&RawValue) -> bool {
 mod tests {
     use super::*;
 
-    fn check(line: &str, expected: Option<AppMessage>) {
+    fn check_line(line: &str, expected: Option<Line>) {
         assert_eq!(parse(line.as_bytes().to_vec()), expected, "{line}");
+    }
+
+    fn check(line: &str, expected: Option<AppMessage>) {
+        check_line(line, expected.map(Line::Message));
     }
 
     #[test]
@@ -108,12 +132,15 @@ mod tests {
             check(&text, raw(&text));
         }
         check(r#"{"cmd":"NODE_"}"#, raw(r#"{"cmd":"NODE_"}"#));
-        check(
+        check_line(
             r#"{"cmd":"NODE_CLUSTER","act":"online"}"#,
-            Some(AppMessage::Cluster(r#"{"cmd":"NODE_CLUSTER","act":"online"}"#.to_owned())),
+            Some(Line::Cluster(r#"{"cmd":"NODE_CLUSTER","act":"online"}"#.to_owned())),
         );
         check(r#"{"cmd":"NODE_HANDLE","type":"net.Socket"}"#, Some(AppMessage::Handle));
-        check(r#"{"cmd":"NODE_HANDLE_ACK"}"#, None);
+        check_line(r#"{"cmd":"NODE_HANDLE_ACK"}"#, Some(Line::Acknowledged));
+        check_line(r#"{"cmd":"NODE_HANDLE_NACK"}"#, Some(Line::Missing));
+        check_line(r#"{"cmd":"NODE_PM2RS","act":"drained"}"#, Some(Line::Drained));
+        check(r#"{"cmd":"NODE_SOCKET_COUNT"}"#, None);
         check("{broken", None);
         check("", None);
     }
@@ -121,6 +148,7 @@ mod tests {
     #[test]
     fn lone_surrogates_and_bad_utf8_cost_nothing_else() {
         check(r#"{"a":"\ud800"}"#, Some(AppMessage::Raw(r#"{"a":"\ufffd"}"#.to_owned())));
-        assert_eq!(parse(b"\"\xff\"".to_vec()), Some(AppMessage::Raw("\"\u{fffd}\"".to_owned())));
+        let repaired = AppMessage::Raw("\"\u{fffd}\"".to_owned());
+        assert_eq!(parse(b"\"\xff\"".to_vec()), Some(Line::Message(repaired)));
     }
 }

@@ -35,7 +35,7 @@ impl Job {
             view.status = Status::Stopped;
             view.pid = 0;
         }
-        self.close_listeners();
+        self.close_listeners().await;
         Ok(())
     }
 
@@ -57,13 +57,11 @@ impl Job {
             context.journal.log(format_args!("Stopping app:{} id:{}", view.spec.name, view.id));
         }
         let plan = KillPlan::new(&spec, &context.settings);
-        let peer = process.peer();
+        let channel = process.channel.clone();
         let Job { inbox, deferred, view, .. } = self;
         let ended =
             kill::end(&mut process, &plan, &context.journal, inbox, context.hurried(), |event| match event {
-                Meanwhile::Message(message) => {
-                    super::messages::take(&context, view, &spec, &peer, &message);
-                }
+                Meanwhile::Message(message) => super::messages::take(&context, view, &channel, &message),
                 Meanwhile::Order(order, pid) => deferred.extend(signal_now(order, pid)),
             })
             .await;
@@ -100,10 +98,13 @@ impl Job {
                 Err(text)
             }
         };
-        self.forget_worker(&process, false);
+        self.close_listeners().await;
         if let Err(kill::Survivors { root_ended: false }) = ended {
             // Whenever it does end, it must not stay as a zombie.
-            tokio::spawn(process.exit);
+            tokio::spawn(async move {
+                (&mut process.exit).await;
+                process.last_words(&context).await;
+            });
         }
         result
     }
@@ -148,7 +149,9 @@ impl Job {
             Action::RestartNow => true,
             Action::RestartAfter { delay, .. } => delay <= LONG_WAIT,
         };
-        self.forget_worker(&process, is_back_soon);
+        if !is_back_soon {
+            self.close_listeners().await;
+        }
         if let Action::GiveUp { unstable_restarts } = action {
             self.view.lock().created_at = None;
             self.context.journal.log(format_args!(
@@ -185,7 +188,7 @@ impl Job {
 
     /// What every end has in common: last messages, last output, log line, pid file, first event.
     async fn after_death(&mut self, process: &mut Process, exit: Exit) {
-        while let Ok(message) = process.messages.try_recv() {
+        for message in process.last_words(&self.context).await {
             self.report(&message);
         }
         let written = process.output.drain().await;
@@ -215,18 +218,10 @@ impl Job {
         }
     }
 
-    fn forget_worker(&self, process: &Process, keep_listeners: bool) {
-        if let Some(worker) = process.worker {
-            self.context.cluster.lock().leave(worker, keep_listeners);
-        }
-        if !keep_listeners {
-            self.close_listeners();
-        }
-    }
-
-    pub(super) fn close_listeners(&self) {
-        let spec = self.spec();
-        self.context.cluster.lock().close_unused(&spec.name);
+    /// Closes the sockets that were kept for the next process.
+    pub(super) async fn close_listeners(&self) {
+        let job = self.view.lock().id;
+        self.context.cluster.give_up(job).await;
     }
 }
 

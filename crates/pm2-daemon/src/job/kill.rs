@@ -67,7 +67,7 @@ pub(crate) async fn end<Order>(
     let pid = process.pid;
     let mut tree = Tree { root: pid, exit: None, others: Vec::new(), whole: plan.tree };
     tree.find();
-    let asked = plan.by_message && process.channel.send("\"shutdown\"", None).is_ok();
+    let asked = plan.by_message && process.channel.send("\"shutdown\"").is_ok();
     if !asked {
         tree.signal(plan.signal);
     }

@@ -54,8 +54,7 @@ impl Job {
             }
             self.view.lock().restart_time += 1;
         } else {
-            // Under the name that it had until now.
-            self.close_listeners();
+            self.close_listeners().await;
         }
         if changes {
             self.change_app(|current| *current = app);
@@ -98,7 +97,7 @@ impl Job {
                 self.launched(process, answer);
                 ControlFlow::Continue(())
             }
-            Err(error) => self.not_launched(&error, first, answer),
+            Err(error) => self.not_launched(&error, first, answer).await,
         }
     }
 
@@ -120,7 +119,7 @@ impl Job {
         }
     }
 
-    fn not_launched(
+    async fn not_launched(
         &mut self,
         error: &StartError,
         first: bool,
@@ -147,7 +146,7 @@ impl Job {
             self.set_status(Status::WaitingRestart);
             self.state = State::Waiting { at: Instant::now() + delay };
         } else {
-            self.close_listeners();
+            self.close_listeners().await;
         }
         if !forget {
             self.publish("exit");

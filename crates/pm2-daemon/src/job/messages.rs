@@ -2,37 +2,19 @@
 
 use parking_lot::Mutex;
 
-use super::process::Peer;
-use super::spec::AppSpec;
 use super::task::Job;
 use super::view::View;
 use crate::clock::epoch_ms;
-use crate::cluster::{Demand, Worker};
 use crate::context::Context;
-use crate::ipc::AppMessage;
-
-/// What a message says about the process itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Word {
-    /// `process.send('ready')`.
-    Ready,
-    /// A worker's side of the cluster module runs.
-    Online,
-    /// A worker's server is up.
-    Listening,
-    /// A worker serves nobody any more.
-    Drained,
-}
+use crate::ipc::{AppMessage, ChannelSender};
 
 impl Job {
     /// Deals with a message of the running process.
     pub(super) fn receive(&mut self, message: &AppMessage) {
-        let spec = self.spec();
-        let context = self.context.clone();
-        let view = self.view.clone();
-        let Some(peer) = self.process().map(|process| process.peer()) else { return };
-        match (take(&context, &view, &spec, &peer, message), spec.wait_ready) {
-            (Some(Word::Ready), true) | (Some(Word::Online), false) => self.ready(),
+        let Some(channel) = self.process().map(|process| process.channel.clone()) else { return };
+        take(&self.context, &self.view, &channel, message);
+        match (message, self.spec().wait_ready) {
+            (AppMessage::Ready, true) | (AppMessage::Online, false) => self.ready(),
             _ => {}
         }
     }
@@ -44,48 +26,12 @@ impl Job {
 }
 
 /// Answers, publishes or notes a message of a process.
-pub(super) fn take(
-    context: &Context,
-    view: &Mutex<View>,
-    spec: &AppSpec,
-    peer: &Peer,
-    message: &AppMessage,
-) -> Option<Word> {
-    match message {
-        AppMessage::Cluster(frame) => return serve_worker(context, spec, peer, frame),
-        AppMessage::Handle => {
-            // The handle itself is closed by not being received; the sender waits for this line.
-            let _ = peer.channel.send(r#"{"cmd":"NODE_HANDLE_ACK"}"#, None);
-        }
-        AppMessage::Ready => {
-            report(context, view, message);
-            return Some(Word::Ready);
-        }
-        AppMessage::Drained => return Some(Word::Drained),
-        AppMessage::NodeVersion(_) | AppMessage::Typed { .. } | AppMessage::Raw(_) => {
-            report(context, view, message);
-        }
+pub(super) fn take(context: &Context, view: &Mutex<View>, channel: &ChannelSender, message: &AppMessage) {
+    if *message == AppMessage::Handle {
+        // The handle itself is closed by not being received; the sender waits for this line.
+        let _ = channel.send(r#"{"cmd":"NODE_HANDLE_ACK"}"#);
     }
-    None
-}
-
-fn serve_worker(context: &Context, spec: &AppSpec, peer: &Peer, frame: &str) -> Option<Word> {
-    let worker = Worker { id: peer.worker?, foreign: spec.uid.is_some() };
-    let demand = context.cluster.lock().receive(&spec.name, worker, frame);
-    match demand {
-        Demand::Online => Some(Word::Online),
-        Demand::Listening => Some(Word::Listening),
-        Demand::Answer { frame, descriptor, refusal } => {
-            if let Some(refusal) = refusal {
-                context.journal.error(format_args!("App [{}] {refusal}", spec.name));
-            }
-            if let Err(error) = peer.channel.send(&frame, descriptor) {
-                context.journal.error(format_args!("cannot answer a worker of {}: {error}", spec.name));
-            }
-            None
-        }
-        Demand::Nothing => None,
-    }
+    report(context, view, message);
 }
 
 /// Messages that only change the published state or go to the bus.
@@ -109,6 +55,6 @@ pub(super) fn report(context: &Context, view: &Mutex<View>, message: &AppMessage
                 format!(r#"{{"at":{},"data":{data},"process":{process}}}"#, epoch_ms())
             });
         }
-        AppMessage::Cluster(_) | AppMessage::Handle | AppMessage::Drained => {}
+        AppMessage::Handle | AppMessage::Online | AppMessage::Listening(_) => {}
     }
 }

@@ -12,6 +12,7 @@ use super::input::Input;
 use super::package;
 use super::spec::AppSpec;
 use super::view::View;
+use crate::cluster::WorkerInfo;
 use crate::context::Context;
 use crate::host::{ExitFuture, Spawned};
 use crate::ipc::{self, AppMessage, ChannelSender};
@@ -34,22 +35,24 @@ pub(crate) struct Process {
     pub(crate) version: Option<String>,
 }
 
-/// Where answers to a process go.
-#[derive(Clone)]
-pub(super) struct Peer {
-    pub(super) channel: ChannelSender,
-    /// `NODE_UNIQUE_ID` of a cluster worker.
-    pub(super) worker: Option<u64>,
-}
-
 impl Process {
     /// Whether anything it said has not been taken, or can still come.
     pub(super) fn has_messages(&self) -> bool {
         !self.messages.is_closed() || !self.messages.is_empty()
     }
 
-    pub(super) fn peer(&self) -> Peer {
-        Peer { channel: self.channel.clone(), worker: self.worker }
+    /// Everything it said, after its end. Its sockets stay open for whoever comes next.
+    pub(super) async fn last_words(&mut self, context: &Context) -> Vec<AppMessage> {
+        let left = match self.worker {
+            Some(worker) => context.cluster.leave(worker).await,
+            None => Vec::new(),
+        };
+        let mut words = Vec::new();
+        while let Ok(message) = self.messages.try_recv() {
+            words.push(message);
+        }
+        words.extend(left);
+        words
     }
 }
 
@@ -77,7 +80,11 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
     let worker = (view.spec.cluster && view.spec.runs_node()).then(|| context.next_worker());
     let (ours, theirs) = channel_pair().map_err(|error| failed(&error))?;
     // Before the start: a process without a channel could not be kept.
-    let (channel, messages) = ipc::open(ours).map_err(|error| failed(&error))?;
+    let (channel, messages) = match worker {
+        Some(worker) => context.cluster.attach(worker, worker_info(context, &view), ours),
+        None => ipc::open(ours),
+    }
+    .map_err(|error| failed(&error))?;
     let taps = taps(context, &view);
     let name = view.spec.name.clone();
     let started = tokio::task::spawn_blocking({
@@ -85,8 +92,16 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
         move || spawn(&context, &view, worker, theirs)
     });
     // The thread can only fail by a panic.
-    let started =
-        started.await.map_err(|error| StartError::App(format!("cannot start {name}: {error}")))??;
+    let started = started.await.map_err(|error| StartError::App(format!("cannot start {name}: {error}")));
+    let started = match started.flatten() {
+        Ok(started) => started,
+        Err(error) => {
+            if let Some(worker) = worker {
+                context.cluster.leave(worker).await;
+            }
+            return Err(error);
+        }
+    };
     let output = context.logs.attach(started.pipes, &started.files, taps);
     Ok(Process {
         pid: started.spawned.pid,
@@ -100,6 +115,17 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
         worker,
         version: started.version,
     })
+}
+
+fn worker_info(context: &Context, view: &View) -> WorkerInfo {
+    let spec = &view.spec;
+    WorkerInfo {
+        app: spec.name.clone(),
+        job: view.id,
+        foreign: spec.uid.is_some(),
+        policy: spec.scheduling_policy.unwrap_or(context.settings.scheduling_policy),
+        sticky: spec.sticky,
+    }
 }
 
 struct Started {

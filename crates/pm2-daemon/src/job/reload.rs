@@ -5,7 +5,7 @@
 //! down. Otherwise the worker drains ([`Leaving`]) while the job goes on with the successor. Specification
 //! `node-cluster-protocol.md` §9.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::handle::{Farewell, Reply};
 use super::kill::{self, KillPlan, Meanwhile};
-use super::messages::{self, Word};
+use super::messages;
 use super::policy::History;
 use super::process::{self, Process};
 use super::spec::AppSpec;
@@ -26,12 +26,11 @@ use super::update::Update;
 use super::view::{Status, View};
 use super::{Description, ending};
 use crate::context::Context;
+use crate::ipc::AppMessage;
 use crate::sys::Exit;
 
 /// What the error of a reload that was given up begins with; clients know it by that.
 const ABORTED: &str = "Reload aborted";
-/// How long idle connections stay open for a request that may be on its way, ms; less than the usual `kill_timeout`.
-const IDLE_MS: u64 = 1000;
 
 /// A worker that was replaced and drains, in a task of its own.
 pub(super) struct Leaving {
@@ -59,7 +58,7 @@ struct Candidate {
     view: Mutex<View>,
     spec: Arc<AppSpec>,
     /// What it has to listen on.
-    keys: HashSet<String>,
+    keys: BTreeSet<String>,
     n_listening: usize,
 }
 
@@ -115,7 +114,10 @@ impl Job {
         };
         view.pid = process.pid;
         view.version.clone_from(&process.version);
-        let keys = old.worker.map(|worker| self.context.cluster.lock().keys_of(worker)).unwrap_or_default();
+        let keys = match old.worker {
+            Some(worker) => self.context.cluster.keys_of(worker).await,
+            None => BTreeSet::new(),
+        };
         let view = Mutex::new(view);
         let mut candidate = Candidate { process, view, spec, keys, n_listening: 0 };
         let (mut old, outcome) = self.wait_for(&mut candidate, old).await;
@@ -157,7 +159,6 @@ impl Job {
     /// Serves both processes until the new one is there, or will not be.
     async fn wait_for(&mut self, candidate: &mut Candidate, mut old: Process) -> (Process, Outcome) {
         let spec = candidate.spec.clone();
-        let old_spec = self.spec();
         let must_serve = spec.wait_ready || !candidate.keys.is_empty();
         let limit = spec.listen_timeout.unwrap_or(self.context.settings.listen_timeout);
         let deadline = Instant::now() + limit;
@@ -168,9 +169,8 @@ impl Job {
                 biased;
                 message = candidate.process.messages.recv(), if candidate.process.has_messages() => {
                     let Some(message) = message else { continue };
-                    let word =
-                        messages::take(&self.context, &candidate.view, &spec, &candidate.process.peer(), &message);
-                    if candidate.hears(word, &self.context) {
+                    messages::take(&self.context, &candidate.view, &candidate.process.channel, &message);
+                    if candidate.is_there_with(&message) {
                         break Outcome::Serves;
                     }
                 }
@@ -184,7 +184,7 @@ impl Job {
                 }
                 message = old.messages.recv(), if old.has_messages() => {
                     if let Some(message) = message {
-                        messages::take(&self.context, &self.view, &old_spec, &old.peer(), &message);
+                        messages::take(&self.context, &self.view, &old.channel, &message);
                     }
                 }
                 exit = &mut old.exit, if old_exit.is_none() => old_exit = Some(exit),
@@ -215,24 +215,19 @@ impl Job {
         let usual = KillPlan::new(&spec, &self.context.settings);
         let plan = KillPlan { by_message: false, tree: true, ..usual };
         end(&self.context, &mut process, &plan, &view, self.context.hurried()).await;
-        if let Some(worker) = process.worker {
-            self.context.cluster.lock().leave(worker, true);
-        }
+        process.last_words(&self.context).await;
+        // What only this one listened on; the running process keeps its own.
+        self.close_listeners().await;
     }
 }
 
 impl Candidate {
-    /// Whether it is there with this word.
-    fn hears(&mut self, word: Option<Word>, context: &Context) -> bool {
-        match word {
-            Some(Word::Ready) => self.spec.wait_ready,
-            Some(Word::Listening) if !self.spec.wait_ready => {
+    /// Whether it is there with this message.
+    fn is_there_with(&mut self, message: &AppMessage) -> bool {
+        match message {
+            AppMessage::Ready => self.spec.wait_ready,
+            AppMessage::Listening(own) if !self.spec.wait_ready => {
                 self.n_listening += 1;
-                let own = self
-                    .process
-                    .worker
-                    .map(|worker| context.cluster.lock().keys_of(worker))
-                    .unwrap_or_default();
                 self.n_listening >= self.keys.len().max(1) && own.is_superset(&self.keys)
             }
             _ => false,
@@ -267,8 +262,8 @@ async fn leave(
         plan.timeout = context.settings.graceful_timeout;
     }
     end(context, process, &plan, &view, hurried).await;
-    if let Some(worker) = process.worker {
-        context.cluster.lock().leave(worker, true);
+    for message in process.last_words(context).await {
+        messages::report(context, &view, &message);
     }
     let mut last = view.into_inner();
     last.status = Status::Stopped;
@@ -285,33 +280,17 @@ async fn drain(
     spec: &AppSpec,
     limit: Duration,
 ) {
-    let deadline = Instant::now() + limit;
-    let disconnect = |process: &Process| {
-        let frame = context.cluster.lock().disconnect();
-        // A closed channel is what is wanted.
-        let _ = process.channel.send(&frame, None);
-    };
-    if spec.pmx {
-        let frame = format!(r#"{{"cmd":"NODE_PM2RS","act":"drain","idle":{IDLE_MS}}}"#);
-        let _ = process.channel.send(&frame, None);
-    } else {
-        // Nobody in there who could.
-        disconnect(process);
+    if let Some(worker) = process.worker {
+        // Without the app runtime there is nobody in there who could let clients go.
+        context.cluster.drain(worker, spec.pmx);
     }
-    loop {
-        tokio::select! {
-            biased;
-            message = process.messages.recv() => match message {
-                Some(message) => {
-                    if messages::take(context, view, spec, &process.peer(), &message) == Some(Word::Drained) {
-                        disconnect(process);
-                    }
-                }
-                None => return,
-            },
-            () = tokio::time::sleep_until(deadline) => return,
+    let until_closed = async {
+        while let Some(message) = process.messages.recv().await {
+            messages::take(context, view, &process.channel, &message);
         }
-    }
+    };
+    // Whoever is not done by then is ended all the same.
+    drop(tokio::time::timeout(limit, until_closed).await);
 }
 
 /// Ends a process that is no job's any more, with its tree and its output.
@@ -323,11 +302,10 @@ async fn end(
     hurried: impl Future<Output = ()>,
 ) {
     let (_nobody, mut orders) = mpsc::unbounded_channel::<()>();
-    let spec = view.lock().spec.clone();
-    let peer = process.peer();
+    let channel = process.channel.clone();
     let ended = kill::end(process, plan, &context.journal, &mut orders, hurried, |event| {
         if let Meanwhile::Message(message) = event {
-            messages::take(context, view, &spec, &peer, &message);
+            messages::take(context, view, &channel, &message);
         }
     })
     .await;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::cluster::Policy;
+
 /// What the daemon needs to know of an app's description to run it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct AppSpec {
@@ -13,6 +15,10 @@ pub(crate) struct AppSpec {
     pub(crate) folder: String,
     pub(crate) interpreter: String,
     pub(crate) cluster: bool,
+    /// How connections are given to the workers; `None` = as the daemon does it.
+    pub(crate) scheduling_policy: Option<Policy>,
+    /// A client's address decides which worker serves it.
+    pub(crate) sticky: bool,
     pub(crate) out_log: Option<String>,
     pub(crate) error_log: Option<String>,
     pub(crate) combined_log: Option<String>,
@@ -104,6 +110,8 @@ impl AppSpec {
             folder: text("pm_cwd").unwrap_or_else(|| "/".to_owned()),
             interpreter: text("exec_interpreter").unwrap_or_else(|| "node".to_owned()),
             cluster: text("exec_mode").as_deref() == Some("cluster_mode"),
+            scheduling_policy: text("scheduling_policy").and_then(|name| Policy::by_name(&name)),
+            sticky: flag("sticky", false),
             out_log: path("pm_out_log_path"),
             error_log: path("pm_err_log_path"),
             combined_log: path("pm_log_path"),

@@ -169,7 +169,7 @@ impl Job {
             },
             Command::Message(json) => match self.process() {
                 Some(process) => {
-                    let sent = process.channel.send(&json, None);
+                    let sent = process.channel.send(&json);
                     sent.map(|()| String::new()).map_err(|error| error.to_string())
                 }
                 None => Err(self.offline()),

@@ -6,6 +6,12 @@ mod forked;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
+#[path = "sockets_linux.rs"]
+mod sockets;
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+#[path = "sockets_portable.rs"]
+mod sockets;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
 use linux as platform;
 #[cfg(any(not(target_os = "linux"), feature = "portable"))]
 mod portable;
@@ -16,8 +22,9 @@ mod unix;
 pub(crate) use platform::{
     ProcessWatch, Sampler, children, close_from, group_members, parent_of, spawn_process, wait_for_exit,
 };
+pub(crate) use sockets::{accept, n_unaccepted, steer};
 pub(crate) use unix::{
-    Exit, Launch, Sample, Signal, channel_pair, group_exists, output_pipe, peer_is_trusted, pipe_capacity,
-    poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name,
+    Exit, Launch, Sample, Signal, Steering, channel_pair, group_exists, output_pipe, peer_is_trusted,
+    pipe_capacity, poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name,
     watch_descriptor,
 };

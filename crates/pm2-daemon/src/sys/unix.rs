@@ -35,6 +35,16 @@ pub(crate) struct Sample {
     pub(crate) cpu: Duration,
 }
 
+/// To which sockets of a group new connections go. A socket's number is its place in the order of `listen`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Steering {
+    /// To the first one, the daemon's.
+    First,
+    /// At random to these; one of `first_every` (a power of two) to the first one, so that the daemon sees how many
+    /// there are.
+    Spread { over: Vec<u32>, first_every: Option<u32> },
+}
+
 /// A signal by number; 0 is never sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signal(pub(crate) i32);
