@@ -69,9 +69,15 @@ function drainWhenTold() {
       if ('keepAliveTimeout' in server && server.listenerCount('request') > 0) {
         server.prependListener('request', last);
         server.prependListener('checkContinue', last);
+        // Those that are under way, which began without hearing of this.
+        const list = Object.getOwnPropertySymbols(server).find(({ description }) => description === 'http.server.connections');
+        for (const { socket } of server[list]?.all() ?? []) {
+          const response = socket?._httpMessage;
+          if (response && !response.headersSent) last(null, response);
+        }
         // That of `net`: it leaves idle connections alone, whose next request may be on its way.
         close.call(server, closed);
-        if (server.closeIdleConnections) setTimeout(() => server.closeIdleConnections(), message.idle).unref();
+        if (server.closeIdleConnections) setInterval(() => server.closeIdleConnections(), message.idle).unref();
       } else {
         server.close(closed);
       }

@@ -111,6 +111,7 @@ impl Primary {
             names_descriptor: frame.names_descriptor(),
             readable_all: frame.readable_all(),
             writable_all: frame.writable_all(),
+            grouped: false,
         };
         let place = if wanted.is_path() {
             Place::Path(wanted.address.unwrap_or_default().to_owned())
@@ -119,25 +120,25 @@ impl Primary {
         } else {
             Place::Tcp(wanted.port)
         };
+        let grouped = info.policy == Policy::Hybrid && !info.sticky && matches!(place, Place::Tcp(_));
+        let wanted = Wanted { grouped, ..wanted };
         let (first, path) = socket::bind(&wanted).map_err(|error| {
             let owner = self.listeners.values().find(|listener| listener.place == place);
             let who = owner
                 .filter(|_| error.kind() == io::ErrorKind::AddrInUse)
                 .map_or(String::new(), |owner| format!(", the app {} listens there", owner.app));
-            let text = format!("{key}: {error}{who}");
+            let what = if wanted.names_descriptor { "a descriptor, which it does not share" } else { key };
+            let text = format!("{what}: {error}{who}");
             (error, text)
         })?;
         let is_datagram = matches!(place, Place::Udp(_));
-        let way = match info.policy {
-            _ if is_datagram => Way::Share,
-            Policy::Shared if !info.sticky => Way::Share,
-            Policy::Hybrid if !info.sticky && matches!(place, Place::Tcp(_)) => {
-                let steered =
-                    first.set_reuse_port(true).and_then(|()| steer(first.as_fd(), &Steering::First));
-                // Where the system cannot do it there is nothing to deal straight.
-                if steered.is_ok() { Way::Steer } else { Way::Deal }
-            }
-            _ => Way::Deal,
+        let way = if is_datagram || (info.policy == Policy::Shared && !info.sticky) {
+            Way::Share
+        } else if grouped && steer(first.as_fd(), &Steering::First).is_ok() {
+            Way::Steer
+        } else {
+            // Also where the system cannot steer.
+            Way::Deal
         };
         let id = self.next_listener;
         self.next_listener += 1;

@@ -15,6 +15,8 @@ mod listening;
 mod pace;
 mod primary;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::collections::BTreeSet;

@@ -25,6 +25,8 @@ pub(super) struct Wanted<'a> {
     pub(super) readable_all: bool,
     /// Everybody may write to a socket file.
     pub(super) writable_all: bool,
+    /// Others will listen beside it ([`bind_beside`]).
+    pub(super) grouped: bool,
 }
 
 /// The file of a socket; removed when this is dropped.
@@ -62,13 +64,17 @@ pub(super) fn bind(wanted: &Wanted<'_>) -> io::Result<(Socket, Option<BoundPath>
         _ => (bind_ip(wanted, Type::STREAM)?, None),
     };
     socket.set_nonblocking(true)?;
+    if wanted.grouped {
+        // Only now, so that an address that is taken was refused. Without it there is no group.
+        drop(socket.set_reuse_port(true));
+    }
     if !wanted.is_datagram() {
         socket.listen(wanted.backlog)?;
     }
     Ok((socket, path))
 }
 
-/// Another socket at the address of a listening one, which allows that from now on; its connections are steered.
+/// Another socket at the address of the first one of a group.
 ///
 /// # Errors
 /// The system's error.
@@ -186,6 +192,7 @@ mod tests {
             names_descriptor: false,
             readable_all: false,
             writable_all: false,
+            grouped: false,
         }
     }
 

@@ -180,6 +180,10 @@ impl Job {
                         Exit::Signal(signal) => format!("was ended by signal {signal}"),
                     };
                     candidate.process.exit = Box::pin(std::future::ready(exit));
+                    if self.context.settings.blind_reload {
+                        // Its end is then found like that of any other process.
+                        break Outcome::Serves;
+                    }
                     break Outcome::Fails(format!("the new process {how} before it was ready"));
                 }
                 message = old.messages.recv(), if old.has_messages() => {
