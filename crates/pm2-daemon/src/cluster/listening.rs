@@ -262,11 +262,12 @@ impl Primary {
         let Some(job) = self.workers.get(&worker).map(|state| state.info.job) else { return };
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         listener.members.retain(|member| member.worker != worker);
-        let is_there = listener
-            .members
+        // Somebody of its job who listens has decided already whether here, too.
+        let has_successor = self
+            .workers
             .iter()
-            .any(|member| self.workers.get(&member.worker).is_some_and(|other| other.info.job == job));
-        if may_come_back && !is_there {
+            .any(|(id, other)| *id != worker && other.info.job == job && other.is_live() && other.listens);
+        if may_come_back && !has_successor {
             listener.kept_for.insert(job);
         }
         let own = listener.socket_of(worker);

@@ -48,6 +48,8 @@ pub(super) struct Worker {
     undelivered: VecDeque<AppMessage>,
     /// Connections that were handed to it and that it has not taken.
     pub(super) unaccepted: VecDeque<Unaccepted>,
+    /// A server of its was up.
+    pub(super) listens: bool,
     /// It gets nothing new.
     pub(super) leaving: bool,
     /// It had no descriptors left.
@@ -149,6 +151,7 @@ impl Primary {
                     deliver: Some(deliver),
                     undelivered: VecDeque::new(),
                     unaccepted: VecDeque::new(),
+                    listens: false,
                     leaving: false,
                     rests_until: None,
                 };
@@ -260,6 +263,9 @@ impl Primary {
             Some("online") => self.deliver(worker, AppMessage::Online),
             Some("queryServer") => self.query(worker, frame),
             Some("listening") => {
+                if let Some(state) = self.workers.get_mut(&worker) {
+                    state.listens = true;
+                }
                 let keys = self.keys_of(worker);
                 self.deliver(worker, AppMessage::Listening(keys));
             }

@@ -349,6 +349,22 @@ async fn a_port_is_kept_for_a_successor_and_closed_without_one() {
 }
 
 #[tokio::test]
+async fn a_successor_that_listens_elsewhere_leaves_nothing_open() {
+    let primary = primary();
+    let (before, after) = (free_port(), free_port());
+    let mut old = Worker::new(&primary, 1, info("a", 7));
+    old.query("127.0.0.1", before);
+    let mut new = Worker::new(&primary, 2, info("a", 7));
+    new.query("127.0.0.1", after);
+    new.say(json!({"act": "listening", "port": after}));
+    assert!(matches!(new.messages.recv().await, Some(AppMessage::Listening(_))));
+    primary.drain(1, true);
+    old.hear();
+    old.say(json!({"act": "close", "key": format!("127.0.0.1:{before}:4")}));
+    until("closed", || TcpListener::bind(("127.0.0.1", before)).is_ok()).await;
+}
+
+#[tokio::test]
 async fn the_last_words_of_a_worker_are_given_back() {
     let primary = primary();
     let mut worker = Worker::new(&primary, 1, info("a", 1));
