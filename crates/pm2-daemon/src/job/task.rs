@@ -14,6 +14,7 @@ use super::handle::{Command, JobHandle, Order, Reply};
 use super::policy::History;
 use super::process::Process;
 use super::reload::Leaving;
+use super::triggers::{Trigger, Triggers};
 use super::view::{Status, View};
 use super::{AppSpec, Description};
 use crate::clock::epoch_ms;
@@ -24,6 +25,8 @@ use crate::sys::{Exit, send_signal};
 /// Starts the task of a new job. Nothing runs until it is told to.
 pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
     let (orders, inbox) = mpsc::unbounded_channel();
+    // Listed as stopped although it would have been started: somebody had stopped it.
+    let asked_to_stop = view.spec.autostart && view.spec.autorestart;
     let view = Arc::new(Mutex::new(view));
     let job = Job {
         context,
@@ -33,6 +36,8 @@ pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
         state: State::Idle,
         history: History::default(),
         leaving: None,
+        triggers: Triggers::default(),
+        asked_to_stop,
     };
     tokio::spawn(job.run());
     JobHandle { orders, view }
@@ -48,6 +53,9 @@ pub(super) struct Job {
     pub(super) history: History,
     /// The worker that was replaced last, while it drains.
     pub(super) leaving: Option<Leaving>,
+    pub(super) triggers: Triggers,
+    /// It is stopped because somebody wanted that.
+    pub(super) asked_to_stop: bool,
 }
 
 pub(super) enum State {
@@ -71,10 +79,12 @@ enum Event {
     ChannelClosed,
     ReadyDeadline,
     RestartDue,
+    Triggered(Trigger),
 }
 
 impl Job {
     async fn run(mut self) {
+        self.follow_triggers();
         loop {
             match self.next_event().await {
                 Event::Order(order) => {
@@ -88,6 +98,11 @@ impl Job {
                 Event::ChannelClosed => {}
                 Event::ReadyDeadline => self.ready(),
                 Event::RestartDue => self.restart_by_itself().await,
+                Event::Triggered(trigger) => {
+                    if self.react_to(trigger).await.is_break() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -124,6 +139,7 @@ impl Job {
             biased;
             order = self.inbox.recv() => order.map_or(Event::Abandoned, Event::Order),
             event = of_state(&mut self.state) => event,
+            trigger = self.triggers.next() => Event::Triggered(trigger),
         }
     }
 
@@ -143,6 +159,7 @@ impl Job {
                 return ControlFlow::Continue(());
             }
             Command::Stop => {
+                self.asked_to_stop = true;
                 // What could not be stopped is shown as errored, as PM2 does.
                 let _ = self.stop().await;
                 Ok(self.view.lock().proc_json(None))
@@ -228,6 +245,8 @@ impl Job {
         change(&mut app);
         view.spec = Arc::new(AppSpec::read(&app));
         view.description = Arc::new(Description::new(&app));
+        drop(view);
+        self.follow_triggers();
     }
 
     /// Publishes a `process:event` of this job.
