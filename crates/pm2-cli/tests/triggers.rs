@@ -88,6 +88,92 @@ fn a_pattern_runs_a_job_that_ends_by_itself() {
     until("three runs", || std::fs::read_to_string(&runs).unwrap_or_default().lines().count() >= 3);
 }
 
+/// An app in a folder of its own that is watched.
+fn watched(home: &TestHome, watch: Value) -> Value {
+    let folder = home.path("app");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut app = home.sleeper("a");
+    app["pm_cwd"] = json!(folder);
+    app["watch"] = watch;
+    app
+}
+
+/// Writes a file again and again until a restart follows: the folder is looked at from some moment on.
+#[track_caller]
+fn touch_until_restarted(home: &TestHome, client: &mut Client, n: u64) {
+    eventually("restarted for the file", || {
+        std::fs::write(home.path("app/file.js"), n.to_string()).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        let entry = client.entry(0);
+        (restarts(&entry) >= n && entry["pm2_env"]["status"] == "online").then_some(())
+    });
+}
+
+#[test]
+fn a_changed_file_restarts_an_app() {
+    let (home, mut client) = daemon();
+    let mut bus = Client::unix(&home.file("pub.sock"));
+    client.start(watched(&home, json!(true)));
+    subscribe(&mut client, &mut bus);
+    touch_until_restarted(&home, &mut client, 1);
+    hears(&mut bus, "Change detected on path file.js for app a - restarting");
+    // Until it is switched off, which every stop of the command line does.
+    client.call_with("stopWatch", &json!(["stopProcessId", 0])).unwrap();
+    assert_eq!(client.entry(0)["pm2_env"]["watch"], false);
+    let before = restarts(&client.entry(0));
+    std::fs::write(home.path("app/file.js"), "unseen").unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(restarts(&client.entry(0)), before);
+    let again = client.call_with("startWatch", &json!(["restartProcessId", {"id": 0}])).unwrap();
+    assert_eq!(again[0], json!({"success": true}));
+    let again = client.call_with("startWatch", &json!(["restartProcessId", {"id": 0}])).unwrap();
+    assert_eq!(again[0], json!({"success": true, "notrestarted": true}));
+    touch_until_restarted(&home, &mut client, before + 1);
+    // A stop over the wire leaves it on, and a change starts the app.
+    client.call("stopProcessId", json!(0)).unwrap();
+    eventually("started for the file", || {
+        std::fs::write(home.path("app/file.js"), "start").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        (client.entry(0)["pm2_env"]["status"] == "online").then_some(())
+    });
+    client.call_with("toggleWatch", &json!(["restartProcessId", {"id": 0}])).unwrap();
+    assert_eq!(client.entry(0)["pm2_env"]["watch"], false);
+}
+
+#[test]
+fn many_changes_are_one_restart() {
+    let (home, mut client) = daemon();
+    client.start(watched(&home, json!(["."])));
+    touch_until_restarted(&home, &mut client, 1);
+    std::thread::sleep(Duration::from_millis(500));
+    let before = restarts(&client.entry(0));
+    for n in 0..100 {
+        std::fs::write(home.path(&format!("app/{n}.js")), "x").unwrap();
+    }
+    client.until("restarted", 0, |entry| restarts(entry) > before);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(restarts(&client.entry(0)), before + 1);
+}
+
+#[test]
+fn an_app_that_logs_into_its_own_folder_is_not_restarted_for_that() {
+    let (home, mut client) = daemon();
+    let folder = home.path("app");
+    let mut app = watched(&home, json!(true));
+    let script = home.path("chatty.sh");
+    std::fs::write(&script, "while :; do echo hello; sleep 0.05; done").unwrap();
+    app["exec_interpreter"] = json!("sh");
+    app["pm_exec_path"] = json!(script);
+    app["args"] = json!([]);
+    app["pm_out_log_path"] = json!(folder.join("out.log"));
+    client.start(app);
+    touch_until_restarted(&home, &mut client, 1);
+    std::thread::sleep(Duration::from_millis(300));
+    let before = restarts(&client.entry(0));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(restarts(&client.entry(0)), before);
+}
+
 const HOG: &str = "const kept = [];
     setInterval(() => kept.push(Buffer.alloc(5 * 1024 * 1024, 1)), 50);";
 

@@ -23,6 +23,7 @@ mod server;
 mod settings;
 mod supervisor;
 mod sys;
+mod watch;
 
 pub use ready::Ready;
 pub use run::{DaemonError, Lifetime, Outcome, run};

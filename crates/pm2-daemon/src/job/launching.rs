@@ -115,6 +115,7 @@ impl Job {
         let deadline = waits.then(|| Instant::now() + limit);
         self.state = State::Launching { process, deadline, answers: answer.into_iter().collect() };
         self.asked_to_stop = false;
+        self.has_run = true;
         self.follow_triggers();
         if !waits {
             self.ready();

@@ -1,6 +1,7 @@
-//! What a job does by itself while its process runs: restarts by pattern and for too much memory.
+//! What a job does by itself: restarts by pattern, for too much memory, for changed files.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use tokio::sync::oneshot;
 
@@ -16,6 +17,11 @@ impl Job {
         if let Err(reason) = self.triggers.follow(&spec) {
             self.context.journal.error(format_args!("App [{}] {reason}", spec.name));
         }
+        // An app that is listed as stopped from the start is not followed until it is started.
+        let plan = spec.watch.as_ref().filter(|_| self.has_run);
+        if let Err(reason) = self.triggers.watch(plan, &self.context.watches) {
+            self.context.journal.error(format_args!("App [{}] {reason}", spec.name));
+        }
         let pid = self.process().map(|process| process.pid);
         self.triggers.guard(&spec, pid);
     }
@@ -27,6 +33,7 @@ impl Job {
         }
         match trigger {
             Trigger::Cron => self.restart_by_pattern().await,
+            Trigger::Change(path) => self.restart_for_change(&path).await,
             Trigger::Memory { used, limit } => self.restart_for_memory(used, limit).await,
         }
     }
@@ -41,6 +48,17 @@ impl Job {
         self.context.journal.log(format_args!("App [{}:{id}] restarted by its cron pattern", spec.name));
         let (answer, _) = oneshot::channel();
         self.restart_for(Update::default(), answer).await
+    }
+
+    async fn restart_for_change(&mut self, path: &Path) -> ControlFlow<()> {
+        let name = self.spec().name.clone();
+        self.context
+            .journal
+            .log(format_args!("Change detected on path {} for app {name} - restarting", path.display()));
+        let (answer, _) = oneshot::channel();
+        let flow = self.restart_for(Update::default(), answer).await;
+        self.triggers.forget_changes();
+        flow
     }
 
     async fn restart_for_memory(&mut self, used: u64, limit: u64) -> ControlFlow<()> {

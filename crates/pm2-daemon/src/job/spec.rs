@@ -1,10 +1,13 @@
 //! The options of an app that supervision reads, typed, with PM2's defaults.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::cluster::Policy;
+use crate::watch::WatchPlan;
 
 /// What the daemon needs to know of an app's description to run it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,8 @@ pub(crate) struct AppSpec {
     pub(crate) wait_ready: bool,
     /// Longest wait for readiness; `None` = the daemon's default.
     pub(crate) listen_timeout: Option<Duration>,
+    /// What it is restarted for when it changes.
+    pub(crate) watch: Option<Arc<WatchPlan>>,
     /// Pattern of the times at which to restart.
     pub(crate) cron_restart: Option<String>,
     /// The pattern also starts an app that was stopped.
@@ -137,6 +142,16 @@ impl AppSpec {
             shutdown_with_message: flag("shutdown_with_message", false),
             wait_ready: flag("wait_ready", false),
             listen_timeout: limit("listen_timeout"),
+            watch: WatchPlan::read(
+                app,
+                Path::new(app.get("pm_cwd").and_then(Value::as_str).unwrap_or("/")),
+                ["pm_out_log_path", "pm_err_log_path", "pm_log_path", "pm_pid_path"]
+                    .into_iter()
+                    .filter_map(path)
+                    .map(Into::into)
+                    .collect(),
+            )
+            .map(Arc::new),
             // 0, as a number or as text, is off.
             cron_restart: text("cron_restart").filter(|pattern| !matches!(pattern.trim(), "" | "0")),
             cron_starts_stopped: flag("cron_starts_stopped", false),

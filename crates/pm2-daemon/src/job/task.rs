@@ -37,6 +37,7 @@ pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
         history: History::default(),
         leaving: None,
         triggers: Triggers::default(),
+        has_run: false,
         asked_to_stop,
     };
     tokio::spawn(job.run());
@@ -54,6 +55,8 @@ pub(super) struct Job {
     /// The worker that was replaced last, while it drains.
     pub(super) leaving: Option<Leaving>,
     pub(super) triggers: Triggers,
+    /// It was started at least once.
+    pub(super) has_run: bool,
     /// It is stopped because somebody wanted that.
     pub(super) asked_to_stop: bool,
 }
@@ -192,9 +195,9 @@ impl Job {
                 None => Err(self.offline()),
             },
             Command::ReopenLogs => self.reopen_logs().await,
-            Command::Unwatch => {
+            Command::Watch(on) => {
                 self.change_app(|app| {
-                    app.insert("watch".to_owned(), Value::Bool(false));
+                    app.insert("watch".to_owned(), Value::Bool(on));
                 });
                 Ok(String::new())
             }

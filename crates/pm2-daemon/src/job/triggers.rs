@@ -1,5 +1,7 @@
-//! What makes a job act without being asked: its `cron_restart` pattern, its `max_memory_restart` limit.
+//! What makes a job act without being asked: its `cron_restart` pattern, its `max_memory_restart` limit, its files.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Local};
@@ -8,6 +10,7 @@ use tokio::time::Instant;
 use super::cron::{self, Schedule};
 use super::spec::AppSpec;
 use crate::sys::Sampler;
+use crate::watch::{Burst, Subscription, WatchPlan, Watches};
 
 /// How often the memory of an app with a limit is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -15,19 +18,28 @@ const LOOK: Duration = Duration::from_millis(500);
 const LOOK_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
 /// The reason for what a job does now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trigger {
+    /// A file has changed; the path as the log shows it.
+    Change(PathBuf),
     /// The pattern is due.
     Cron,
     /// The main process uses more memory than it may; both in bytes.
     Memory { used: u64, limit: u64 },
 }
 
-/// The triggers of one job. Without a pattern and a limit they cost nothing.
+/// The triggers of one job. Without a pattern, a limit and watching they cost nothing.
 #[derive(Default)]
 pub(super) struct Triggers {
     cron: Option<Timetable>,
     memory: Option<Guard>,
+    files: Option<Files>,
+}
+
+struct Files {
+    plan: Arc<WatchPlan>,
+    subscription: Subscription,
+    burst: Burst,
 }
 
 struct Timetable {
@@ -66,6 +78,32 @@ impl Triggers {
         Ok(())
     }
 
+    /// Follows the files that the app wants to be restarted for.
+    ///
+    /// # Errors
+    /// Why files cannot be watched.
+    pub(super) fn watch(&mut self, plan: Option<&Arc<WatchPlan>>, watches: &Watches) -> Result<(), String> {
+        let Some(plan) = plan else {
+            self.files = None;
+            return Ok(());
+        };
+        if self.files.as_ref().is_some_and(|files| files.plan == *plan) {
+            return Ok(());
+        }
+        self.files = None;
+        let subscription = watches.subscribe(plan.clone())?;
+        self.files = Some(Files { plan: plan.clone(), subscription, burst: Burst::default() });
+        Ok(())
+    }
+
+    /// What has changed until now has been dealt with.
+    pub(super) fn forget_changes(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.burst = Burst::default();
+            while files.subscription.changes.try_recv().is_ok() {}
+        }
+    }
+
     /// The process of the job has changed.
     pub(super) fn guard(&mut self, spec: &AppSpec, pid: Option<i32>) {
         self.memory = pid.zip(spec.max_memory_restart).map(|(pid, limit)| Guard {
@@ -85,7 +123,7 @@ impl Triggers {
 
     /// Completes when something is to be done. Nothing is lost when it is dropped before.
     pub(super) async fn next(&mut self) -> Trigger {
-        let Triggers { cron, memory } = self;
+        let Triggers { cron, memory, files } = self;
         tokio::select! {
             () = due(cron) => {
                 if let Some(timetable) = cron {
@@ -94,6 +132,7 @@ impl Triggers {
                 Trigger::Cron
             }
             (used, limit) = exceeded(memory) => Trigger::Memory { used, limit },
+            path = changed(files) => Trigger::Change(path),
         }
     }
 }
@@ -103,6 +142,15 @@ async fn due(cron: &Option<Timetable>) {
         Some(next) => cron::due(next).await,
         None => std::future::pending().await,
     }
+}
+
+async fn changed(files: &mut Option<Files>) -> PathBuf {
+    if let Some(Files { plan, subscription, burst }) = files
+        && let Some(path) = burst.over(&mut subscription.changes, plan.delay).await
+    {
+        return plan.shown(&path).to_owned();
+    }
+    std::future::pending().await
 }
 
 async fn exceeded(memory: &mut Option<Guard>) -> (u64, u64) {
