@@ -56,11 +56,16 @@ async fn read(stream: Arc<UnixStream>, deliver: mpsc::Sender<AppMessage>) {
             Err(_) => return,
         }
         for line in complete.drain(..) {
-            // Frames of the cluster module have no business here.
-            if let Some(Line::Message(message)) = parse(line)
-                && deliver.send(message).await.is_err()
-            {
-                return;
+            let messages = match parse(line) {
+                Some(Line::Message(message)) => [Some(message), None],
+                Some(Line::Handle(message)) => [Some(AppMessage::Handle), message],
+                // Frames of the cluster module have no business here.
+                _ => continue,
+            };
+            for message in messages.into_iter().flatten() {
+                if deliver.send(message).await.is_err() {
+                    return;
+                }
             }
         }
     }

@@ -262,11 +262,14 @@ impl Primary {
         let Some(job) = self.workers.get(&worker).map(|state| state.info.job) else { return };
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         listener.members.retain(|member| member.worker != worker);
-        // Somebody of its job who listens has decided already whether here, too.
+        let listeners = &self.listeners;
+        let listens = |worker: u64| listeners.values().any(|listener| listener.has(worker));
+        // Somebody of its job who listens somewhere has decided already whether here, too.
         let has_successor = self
             .workers
             .iter()
-            .any(|(id, other)| *id != worker && other.info.job == job && other.is_live() && other.listens);
+            .any(|(id, other)| *id != worker && other.info.job == job && other.is_live() && listens(*id));
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
         if may_come_back && !has_successor {
             listener.kept_for.insert(job);
         }

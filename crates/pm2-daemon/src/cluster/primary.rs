@@ -48,8 +48,6 @@ pub(super) struct Worker {
     undelivered: VecDeque<AppMessage>,
     /// Connections that were handed to it and that it has not taken.
     pub(super) unaccepted: VecDeque<Unaccepted>,
-    /// A server of its was up.
-    pub(super) listens: bool,
     /// It gets nothing new.
     pub(super) leaving: bool,
     /// It had no descriptors left.
@@ -151,7 +149,6 @@ impl Primary {
                     deliver: Some(deliver),
                     undelivered: VecDeque::new(),
                     unaccepted: VecDeque::new(),
-                    listens: false,
                     leaving: false,
                     rests_until: None,
                 };
@@ -234,9 +231,12 @@ impl Primary {
             return self.answered(worker, seq, accepted);
         }
         match parse(line) {
-            Some(Line::Message(AppMessage::Handle)) => {
+            Some(Line::Handle(message)) => {
                 // The handle itself was closed by not being received; the sender waits for this line.
                 self.send(worker, String::from_utf8_lossy(frames::ACKNOWLEDGED).into_owned());
+                if let Some(message) = message {
+                    self.deliver(worker, message);
+                }
             }
             Some(Line::Message(message)) => self.deliver(worker, message),
             Some(Line::Cluster(text)) => {
@@ -263,9 +263,6 @@ impl Primary {
             Some("online") => self.deliver(worker, AppMessage::Online),
             Some("queryServer") => self.query(worker, frame),
             Some("listening") => {
-                if let Some(state) = self.workers.get_mut(&worker) {
-                    state.listens = true;
-                }
                 let keys = self.keys_of(worker);
                 self.deliver(worker, AppMessage::Listening(keys));
             }
