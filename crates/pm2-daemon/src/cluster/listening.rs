@@ -29,6 +29,14 @@ impl Primary {
             .collect()
     }
 
+    /// Whether others serve wherever a worker listens.
+    pub(super) fn is_served_without(&self, worker: u64) -> bool {
+        let serves = |id: u64| id != worker && self.workers.get(&id).is_some_and(|other| other.is_live());
+        let mut own = self.listeners.values().filter(|listener| listener.has(worker)).peekable();
+        own.peek().is_some()
+            && own.all(|listener| listener.members.iter().any(|member| serves(member.worker)))
+    }
+
     /// A worker wants to listen.
     pub(super) fn query(&mut self, worker: u64, frame: &WorkerFrame<'_>) {
         let Some(state) = self.workers.get(&worker) else { return };

@@ -155,10 +155,13 @@ impl Primary {
                 self.workers.insert(worker, worker_state);
             }
             Command::Flush(worker) => self.flush(worker),
-            Command::Drain { worker, has_runtime } => {
-                self.leave_rotation(worker);
-                let frame = if has_runtime { frames::drain(IDLE_MS) } else { frames::disconnect(self.seq()) };
-                self.send(worker, frame);
+            Command::Drain { worker, has_runtime } => self.drain(worker, has_runtime),
+            Command::DrainIfServed { worker, has_runtime, drains } => {
+                let is_served = self.is_served_without(worker);
+                if is_served {
+                    self.drain(worker, has_runtime);
+                }
+                let _ = drains.send(is_served);
             }
             Command::Leave { worker, left } => {
                 let messages = self.leave(worker);
@@ -171,6 +174,12 @@ impl Primary {
             }
             Command::Keys { worker, keys } => drop(keys.send(self.keys_of(worker))),
         }
+    }
+
+    fn drain(&mut self, worker: u64, has_runtime: bool) {
+        self.leave_rotation(worker);
+        let frame = if has_runtime { frames::drain(IDLE_MS) } else { frames::disconnect(self.seq()) };
+        self.send(worker, frame);
     }
 
     /// The socket of a channel has changed.

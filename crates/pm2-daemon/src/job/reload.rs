@@ -302,6 +302,16 @@ async fn drain(
         // Without the app runtime there is nobody in there who could let clients go.
         context.cluster.drain(worker, spec.pmx);
     }
+    until_closed(context, process, view, limit).await;
+}
+
+/// Until a worker that drains has closed its channel, at most for `limit`.
+pub(super) async fn until_closed(
+    context: &Context,
+    process: &mut Process,
+    view: &Mutex<View>,
+    limit: Duration,
+) {
     let until_closed = async {
         while let Some(message) = process.messages.recv().await {
             messages::take(context, view, &process.channel, &message);

@@ -168,6 +168,7 @@ impl Job {
                 Ok(self.view.lock().proc_json(None))
             }
             Command::Delete => {
+                self.let_clients_go().await;
                 let _ = self.stop().await;
                 let last = self.view.lock().proc_json(None);
                 drop(answer.send(Ok(last)));
