@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::channel::{Channel, Pause};
 use super::frames::{self, WorkerFrame};
-use super::listener::{Connection, Listener};
+use super::listener::{Connection, Listener, Place};
 use super::{Command, Limits, WorkerInfo};
 use crate::ipc::{AppMessage, Line, parse};
 use crate::journal::Journal;
@@ -23,6 +23,8 @@ const MAX_READS: usize = 16;
 const IDLE_MS: u64 = 1000;
 /// When a full queue is tried again.
 const DELIVER_AGAIN: Duration = Duration::from_millis(1);
+/// When an address is tried again that is not free yet.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 /// When a channel is tried again that the system refuses descriptors for.
 const SEND_AGAIN: Duration = Duration::from_millis(10);
 
@@ -37,6 +39,10 @@ pub(super) struct Primary {
     timers: Vec<(Instant, Timer)>,
     /// Channels that were not read to their end.
     unread: BTreeSet<u64>,
+    /// Wishes for addresses that an own listener has just left, as frames of a worker.
+    postponed: Vec<(u64, String)>,
+    /// Where listeners were closed, and when.
+    pub(super) left: Vec<(Place, Instant)>,
     buffer: Vec<u8>,
 }
 
@@ -77,6 +83,8 @@ pub(super) enum Timer {
     Send(u64),
     /// See whether a connection that had to wait can go.
     Deal,
+    /// Try the addresses again that were not free yet.
+    Ask,
     /// Look at the rate of a listener and at its workers' queues.
     Look(usize),
     /// Nobody has come back to a listener.
@@ -122,6 +130,8 @@ impl Primary {
             next_seq: 0,
             timers: Vec::new(),
             unread: BTreeSet::new(),
+            postponed: Vec::new(),
+            left: Vec::new(),
             buffer: vec![0; 64 * 1024],
         }
     }
@@ -251,7 +261,7 @@ impl Primary {
             Some(Line::Cluster(text)) => {
                 // What is not a frame concerns nobody.
                 if let Ok(frame) = serde_json::from_str(&text) {
-                    self.frame(worker, &frame);
+                    self.frame(worker, &frame, &text);
                 }
             }
             Some(Line::Acknowledged) => self.acknowledged(worker),
@@ -264,13 +274,13 @@ impl Primary {
         }
     }
 
-    fn frame(&mut self, worker: u64, frame: &WorkerFrame<'_>) {
+    fn frame(&mut self, worker: u64, frame: &WorkerFrame<'_>, text: &str) {
         if let (Some(ack), Some(accepted)) = (frame.ack, frame.accepted) {
             return self.answered(worker, ack, accepted);
         }
         match frame.act.as_deref() {
             Some("online") => self.deliver(worker, AppMessage::Online),
-            Some("queryServer") => self.query(worker, frame),
+            Some("queryServer") => self.ask(worker, frame, text),
             Some("listening") => {
                 let keys = self.keys_of(worker);
                 self.deliver(worker, AppMessage::Listening(keys));
@@ -286,6 +296,21 @@ impl Primary {
                 self.send(worker, answer);
             }
             _ => {}
+        }
+    }
+
+    fn ask(&mut self, worker: u64, frame: &WorkerFrame<'_>, text: &str) {
+        if self.query(worker, frame).is_err() {
+            self.postponed.push((worker, text.to_owned()));
+            self.later(ASK_AGAIN, Timer::Ask);
+        }
+    }
+
+    fn ask_again(&mut self) {
+        for (worker, text) in std::mem::take(&mut self.postponed) {
+            if let Ok(frame) = serde_json::from_str(&text) {
+                self.ask(worker, &frame, &text);
+            }
         }
     }
 
@@ -396,6 +421,7 @@ impl Primary {
                 Timer::Send(worker) => self.flush(worker),
                 // Done in every round.
                 Timer::Deal => {}
+                Timer::Ask => self.ask_again(),
                 Timer::Look(listener) => self.look(listener, now),
                 Timer::Desert(listener) => self.close_deserted(listener, now),
             }
