@@ -85,10 +85,8 @@ impl Job {
             .await;
         let result = match ended {
             Ok(exit) => {
-                self.after_death(&mut process, exit).await;
                 let facts = self.facts(&process, exit);
                 policy::count_unstable(&spec, &mut self.history, facts);
-                context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
                 {
                     let mut view = self.view.lock();
                     // It was asked for: not the signal's doing.
@@ -98,6 +96,11 @@ impl Job {
                     });
                     view.exit_signal = None;
                     view.unstable_restarts = self.history.unstable_restarts;
+                }
+                self.after_death(&mut process, exit).await;
+                context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
+                {
+                    let mut view = self.view.lock();
                     view.status = Status::Stopped;
                     view.pid = 0;
                 }
@@ -129,6 +132,10 @@ impl Job {
 
     /// The process ended without being asked to.
     pub(super) async fn exited(&mut self, exit: Exit) {
+        if matches!(self.state, State::Launching { .. }) {
+            // It counts as ready at this moment.
+            self.publish("online");
+        }
         let (State::Launching { mut process, .. } | State::Online { mut process }) = self.conclude_launch()
         else {
             return;
@@ -144,6 +151,20 @@ impl Job {
         } else {
             policy::after_exit(&spec, &mut self.history, facts)
         };
+        if let Action::GiveUp { unstable_restarts } = action {
+            {
+                let mut view = self.view.lock();
+                view.unstable_restarts = unstable_restarts;
+                view.pid = 0;
+                view.status = Status::Errored;
+            }
+            self.context.journal.log(format_args!(
+                "Script {} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"",
+                spec.script
+            ));
+            self.publish("restart overlimit");
+            self.view.lock().created_at = None;
+        }
         {
             let mut view = self.view.lock();
             view.unstable_restarts = self.history.unstable_restarts;
@@ -152,15 +173,10 @@ impl Job {
                 Exit::Signal(signal) => Some(sys::Signal(signal).name()),
                 Exit::Code(_) => None,
             };
-            if self.history.last_delay_ms.is_some() {
-                view.prev_restart_delay = self.history.last_delay_ms;
-            }
             view.pid = 0;
-            view.status = match action {
-                Action::RestartAfter { .. } => Status::WaitingRestart,
-                Action::GiveUp { .. } => Status::Errored,
-                Action::Stay | Action::RestartNow => Status::Stopped,
-            };
+            if view.status != Status::Errored {
+                view.status = Status::Stopped;
+            }
         }
         let is_back_soon = match action {
             Action::Stay | Action::GiveUp { .. } => false,
@@ -170,20 +186,16 @@ impl Job {
         if !is_back_soon {
             self.close_listeners().await;
         }
-        if let Action::GiveUp { unstable_restarts } = action {
-            self.view.lock().created_at = None;
-            self.context.journal.log(format_args!(
-                "Script {} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"",
-                spec.script
-            ));
-            self.publish("restart overlimit");
-        }
         self.publish("exit");
         match action {
             Action::RestartNow => self.restart_by_itself().await,
             Action::RestartAfter { delay, backoff } => {
+                let mut view = self.view.lock();
+                view.status = Status::WaitingRestart;
+                if self.history.last_delay_ms.is_some() {
+                    view.prev_restart_delay = self.history.last_delay_ms;
+                }
                 if backoff {
-                    let view = self.view.lock();
                     self.context.journal.log(format_args!(
                         "App [{}:{}] will restart in {}ms",
                         view.spec.name,
@@ -191,6 +203,7 @@ impl Job {
                         delay.as_millis()
                     ));
                 }
+                drop(view);
                 self.state = State::Waiting { at: Instant::now() + delay };
             }
             Action::Stay | Action::GiveUp { .. } => {}
