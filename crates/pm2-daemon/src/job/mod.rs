@@ -3,6 +3,7 @@
 mod description;
 mod ending;
 mod exec;
+mod freeze;
 mod handle;
 mod input;
 mod kill;
@@ -18,6 +19,7 @@ mod update;
 mod view;
 
 pub(crate) use description::Description;
+pub(crate) use freeze::{Frozen, thaw};
 pub(crate) use handle::{Command, Farewell, JobHandle, Reply};
 pub(crate) use spec::AppSpec;
 pub(crate) use task::start;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::freeze::Frozen;
 use super::handle::{Command, JobHandle, Order, Reply};
 use super::policy::History;
 use super::process::Process;
@@ -23,17 +24,15 @@ use crate::sys::{Exit, send_signal};
 
 /// Starts the task of a new job. Nothing runs until it is told to.
 pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
+    start_with(context, view, History::default(), State::Idle)
+}
+
+/// Starts the task of a job that has been somewhere already.
+pub(super) fn start_with(context: Arc<Context>, view: View, history: History, state: State) -> JobHandle {
     let (orders, inbox) = mpsc::unbounded_channel();
     let view = Arc::new(Mutex::new(view));
-    let job = Job {
-        context,
-        view: view.clone(),
-        inbox,
-        deferred: VecDeque::new(),
-        state: State::Idle,
-        history: History::default(),
-        leaving: None,
-    };
+    let deferred = VecDeque::new();
+    let job = Job { context, view: view.clone(), inbox, deferred, state, history, leaving: None };
     tokio::spawn(job.run());
     JobHandle { orders, view }
 }
@@ -74,9 +73,15 @@ enum Event {
 }
 
 impl Job {
-    async fn run(mut self) {
+    /// Until it is deleted or frozen.
+    pub(super) async fn run(mut self) {
         loop {
             match self.next_event().await {
+                Event::Order(Order { command: Command::Freeze(to), .. }) => match to.send(Frozen(self)) {
+                    Ok(()) => return,
+                    // Whoever asked has lost patience.
+                    Err(Frozen(job)) => self = job,
+                },
                 Event::Order(order) => {
                     if self.obey(order).await.is_break() {
                         return;
@@ -185,6 +190,7 @@ impl Job {
                 self.view.lock().km_monitored = Some(on);
                 Ok(String::new())
             }
+            Command::Freeze(_) => unreachable!("the loop does that"),
         };
         // The asking connection may have gone; the command was carried out all the same.
         drop(answer.send(reply));
