@@ -271,6 +271,9 @@ declare namespace pm2 {
     cron_restart?: number | string
     cron?: number | string
     cronRestart?: number | string
+    /** Not an option of PM2. `true`: the cron pattern also starts an app that somebody has stopped, as it does in PM2. Absent: false. */
+    cron_starts_stopped?: boolean
+    cronStartsStopped?: boolean
     /** `true` puts no id into the names of log files. Absent: true for a single process that is not in cluster mode. */
     merge_logs?: boolean
     combine_logs?: boolean

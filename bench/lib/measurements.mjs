@@ -2,12 +2,17 @@
 //
 // It exports `rows`, what it answers (see `rows.mjs`), and `measure({ load, home, module })`, which runs in a process
 // of its own with an empty PM2 home and returns one number per row key. `load()` requires the module.
+//
+// It may export `sides`, the names of those it is for (see `sides.mjs`), and `prepare()`, which runs once before all.
+// With `together = true` all sides run at the same time, and each does its work between `await turn()` and the next;
+// `turn` is handed to `measure`, and each takes the same number of turns.
 
 import { readdirSync } from 'node:fs'
+import { sidesNamed } from './sides.mjs'
 
 const folder = new URL('../measurements/', import.meta.url)
 /** The order of the table; files that are not named here follow. */
-const ORDER = ['require', 'connect', 'list', 'start', 'stop', 'delete', 'crash-restart', 'daemon-memory', 'app-memory']
+const ORDER = ['require', 'connect', 'list', 'start', 'stop', 'delete', 'crash-restart', 'daemon-memory', 'app-memory', 'cluster']
 
 /** @param only names, all when undefined */
 export async function loadMeasurements(only) {
@@ -22,7 +27,8 @@ export async function loadMeasurements(only) {
   return Promise.all(
     chosen.map(async (name) => {
       const file = new URL(`${name}.mjs`, folder).href
-      return { name, file, rows: (await import(file)).rows }
+      const { rows, sides, prepare, together = false } = await import(file)
+      return { name, file, rows, sides: sidesNamed(sides), prepare, together }
     }),
   )
 }

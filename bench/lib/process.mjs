@@ -7,22 +7,26 @@ import { fileURLToPath } from 'node:url'
 import { endHome, makeHome } from './home.mjs'
 
 const child = fileURLToPath(new URL('./child.mjs', import.meta.url))
-/** No measurement takes a fifth of that on an idle machine. */
-const LIMIT_MS = 120_000
+/** No measurement takes a quarter of that on an idle machine. */
+const LIMIT_MS = 240_000
 
 /**
- * @returns the measurement's numbers by row key
+ * @param side `{module}`, and `{env, input}` if it needs variables of its own or its measurement an argument
+ * @param turns those that it takes with others, if any
+ * @returns the measurement's numbers by row key, or a list of such objects
  * @throws {Error} with the end of what the process printed, when it failed or hung
  */
-export async function runOnce(file, side) {
+export async function runOnce(file, side, turns) {
   const folder = makeHome()
   try {
     const home = path.join(folder, 'home')
     const result = path.join(folder, 'result.json')
     const printed = path.join(folder, 'printed')
     const output = openSync(printed, 'a')
-    const args = [child, JSON.stringify({ file, module: side.module, home, result })]
-    const running = spawn(process.execPath, args, { env: cleanEnv(home), stdio: ['ignore', output, output] })
+    const args = [child, JSON.stringify({ file, module: side.module, input: side.input, home, result })]
+    const stdio = ['ignore', output, output, ...(turns === undefined ? [] : ['ipc'])]
+    const running = spawn(process.execPath, args, { env: { ...cleanEnv(home), ...side.env }, stdio })
+    turns?.join(running)
     closeSync(output)
     const end = await ended(running)
     if (end !== 0) throw new Error(`${typeof end === 'number' ? `exit code ${end}` : end}\n${tail(printed)}`.trim())
@@ -36,9 +40,9 @@ function tail(file) {
   return readFileSync(file, 'utf8').trim().slice(-2000)
 }
 
-/** Settings of PM2 in the caller's environment must not leak into a measurement. */
+/** Settings of PM2 and Node in the caller's environment must not leak into a measurement. */
 function cleanEnv(home) {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(PM2_|OVER_HOME$|NODE_OPTIONS$)/.test(name))
+  const kept = Object.entries(process.env).filter(([name]) => !/^(PM2_|OVER_HOME$|NODE_OPTIONS$|NODE_CLUSTER_SCHED_POLICY$)/.test(name))
   return { ...Object.fromEntries(kept), PM2_HOME: home }
 }
 

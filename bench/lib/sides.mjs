@@ -1,4 +1,5 @@
-// The two modules that are compared: npm pm2 as installed here, and the build in this checkout.
+// The two modules that are compared: npm pm2 as installed here, and the build in this checkout. Beside them, for
+// measurements that ask for it, what Node can do without a process manager.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -13,6 +14,13 @@ export const sides = [
   { name: 'pm2', version: require('pm2/package.json').version, module: require.resolve('pm2') },
   { name: 'pm2-rs', version: require('../../package.json').version, module: path.join(root, 'index.js') },
 ]
+
+const bare = { name: 'bare', version: process.version, module: path.join(root, 'bench/lib/node-cluster.cjs') }
+
+/** @param names `undefined`: the two that are compared */
+export function sidesNamed(names) {
+  return names === undefined ? sides : [bare, ...sides].filter(({ name }) => names.includes(name))
+}
 
 /** @throws {Error} when the native parts are missing or are not optimised builds. */
 export function checkBuild() {

@@ -1,41 +1,55 @@
-// The result as a Markdown table, aligned for the terminal.
+// Results as Markdown tables, aligned for the terminal.
+
+import { CONDITIONS, conditions } from './rows.mjs'
 
 const COLUMNS = [
   ['quantity', ({ label }) => label, 'left'],
   ['pm2', ({ pm2, unit }) => quantity(pm2, unit)],
   ['pm2-rs', ({ 'pm2-rs': value, unit }) => quantity(value, unit)],
   ['bare', ({ bare, unit }) => (bare === null ? '' : quantity(bare, unit))],
-  ['ratio', ({ ratio }) => (ratio === null ? '' : ratio > 0.5 ? ratio.toFixed(2) : `1/${(1 / ratio).toFixed(1)}`)],
+  ['ratio', ({ ratio }) => quotient(ratio)],
+  ['to bare', ({ toBare }) => quotient(toBare)],
   ['target', ({ target, unit }) => describe(target, unit)],
   ['result', (row) => verdict(row), 'left'],
-  ['rounds', ({ rounds }) => String(rounds)],
+  ['pairs', ({ pairs }) => String(pairs)],
 ]
 
+/** The table of judged rows. */
 export function table(rows) {
-  const head = COLUMNS.map(([title]) => title)
-  const body = rows.map((row) => COLUMNS.map(([, cell]) => cell(row)))
+  return format(COLUMNS, rows)
+}
+
+/** @param columns `[title, cell(row), 'left' or nothing]` */
+export function format(columns, rows) {
+  const head = columns.map(([title]) => title)
+  const body = rows.map((row) => columns.map(([, cell]) => cell(row)))
   const widths = head.map((title, column) => Math.max(title.length, ...body.map((cells) => cells[column].length)))
   const line = (cells) => {
     const padded = cells.map((cell, column) =>
-      COLUMNS[column][2] === 'left' ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
+      columns[column][2] === 'left' ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
     )
     return `| ${padded.join(' | ')} |`
   }
-  const rule = widths.map((width, column) => (COLUMNS[column][2] === 'left' ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+  const rule = widths.map((width, column) => (columns[column][2] === 'left' ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
   return [line(head), line(rule), ...body.map(line)].join('\n')
 }
 
-function quantity(value, unit) {
+/** Three significant digits or all before the point. */
+export function quantity(value, unit) {
   if (value === null) return '–'
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2
-  return `${value.toFixed(digits)} ${unit}`
+  return `${value.toFixed(digits)} ${unit}`.trimEnd()
+}
+
+function quotient(ratio) {
+  if (ratio === null) return ''
+  return ratio > 0.5 || ratio === 0 ? ratio.toFixed(2) : `1/${(1 / ratio).toFixed(1)}`
 }
 
 function describe(target, unit) {
-  if (target === null) return ''
-  if (target.ratio !== undefined) return `≤ 1/${target.ratio}`
-  if (target.atMost !== undefined) return `≤ ${target.atMost} ${unit}`
-  return `≤ bare + ${target.overBare} ${unit}`
+  return conditions(target)
+    .map(([kind, number]) => CONDITIONS[kind].text(number, unit).trimEnd())
+    .join(', ')
 }
 
 function verdict({ met, target }) {

@@ -15,6 +15,7 @@ use crate::journal::Journal;
 use crate::logs::LogWriter;
 use crate::runtime_file::RuntimeFile;
 use crate::settings::Settings;
+use crate::watch::Watches;
 
 /// Handed to every job's task.
 pub(crate) struct Context {
@@ -25,6 +26,7 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) runtime_file: RuntimeFile,
     pub(crate) cluster: ClusterPrimary,
+    pub(crate) watches: Watches,
     /// The end of the daemon was announced: exits are not followed by restarts.
     announced: AtomicBool,
     /// The end has begun: nothing is started any more.
@@ -46,6 +48,7 @@ impl Context {
     ) -> Arc<Context> {
         let runtime_file = RuntimeFile::new(&settings.runtime_folder);
         let cluster = ClusterPrimary::new(journal.clone(), settings.cluster);
+        let watches = Watches::new(journal.clone());
         Arc::new(Context {
             host,
             logs,
@@ -54,6 +57,7 @@ impl Context {
             settings,
             runtime_file,
             cluster,
+            watches,
             announced: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             hurry: watch::Sender::new(false),

@@ -26,6 +26,7 @@ mod supervisor;
 mod sys;
 mod tally;
 mod upgrade;
+mod watch;
 
 pub use ready::Ready;
 pub use run::{DaemonError, Lifetime, Outcome, run};

@@ -7,6 +7,7 @@
 mod app;
 mod client;
 mod home;
+pub(crate) mod load;
 mod proc;
 
 use std::time::{Duration, Instant};

@@ -343,6 +343,14 @@ pub const OPTIONS: &[OptionSpec] = &[
         "Cron pattern of five or six fields at which to restart; `0` for off.",
     ),
     option(
+        "cron_starts_stopped",
+        &["cronStartsStopped"],
+        Kind::Switch,
+        DefaultValue::None,
+        "Not an option of PM2. `true`: the cron pattern also starts an app that somebody has stopped, as it does in PM2. \
+         Absent: false.",
+    ),
+    option(
         "merge_logs",
         &["combine_logs", "mergeLogs"],
         Kind::Switch,

@@ -236,10 +236,16 @@ fn choose(
         let own = choice::for_address(able.map(|(worker, _)| worker), address)?;
         return with_room.map(|(worker, _)| worker).find(|worker| *worker == own);
     }
-    let candidates = with_room.map(|(id, state)| Candidate {
-        id,
-        n_unaccepted: state.unaccepted.len(),
-        oldest: state.unaccepted.front().map_or(Duration::ZERO, |oldest| now.duration_since(oldest.since)),
+    let candidates = with_room.map(|(id, state)| {
+        let waits =
+            state.unaccepted.front().map_or(Duration::ZERO, |oldest| now.duration_since(oldest.since));
+        let own = listener.socket_of(id).map(|n| &listener.sockets[n]);
+        let is_stuck = own.is_some_and(|socket| socket.n_stuck >= MAX_STUCK);
+        Candidate {
+            id,
+            n_unaccepted: state.unaccepted.len(),
+            oldest: if is_stuck { waits + TICK * MAX_STUCK } else { waits },
+        }
     });
     choice::in_turn(candidates, listener.last)
 }

@@ -78,6 +78,8 @@ impl Primary {
                 .into_iter()
                 .map(|(id, listener)| listener.freeze(id, clock, &mut shared))
                 .collect(),
+            postponed: self.postponed,
+            left: self.left.into_iter().map(|(place, at)| (place.freeze(), clock.tell(at))).collect(),
         };
         let descriptors = shared.into_descriptors();
         state.descriptors = descriptors.numbers();
@@ -93,6 +95,9 @@ impl Primary {
     ) {
         self.next_listener = state.next_listener;
         self.next_seq = state.next_seq;
+        self.postponed = state.postponed;
+        self.left =
+            state.left.into_iter().map(|(place, at)| (Place::thaw(place), clock.moment(at))).collect();
         for listener in state.listeners {
             let (id, key) = (listener.id, listener.key.clone());
             match Listener::thaw(listener, self.limits.direct_above, clock, &mut sharing) {
@@ -111,6 +116,7 @@ impl Primary {
         self.go_on_with_workers();
         self.go_on_with_listeners();
         self.later(Duration::ZERO, Timer::Deal);
+        self.later(Duration::ZERO, Timer::Ask);
     }
 
     fn go_on_with_workers(&mut self) {
@@ -169,7 +175,6 @@ impl Worker {
             unaccepted: self.unaccepted.into_iter().map(unaccepted).collect(),
             channel: self.channel.map(|channel| channel.freeze(shared)),
             undelivered: self.undelivered.into_iter().map(AppMessage::freeze).collect(),
-            listens: self.listens,
             leaving: self.leaving,
             rests_until: self.rests_until.map(|until| clock.tell(until)),
         }
@@ -202,7 +207,6 @@ impl Worker {
                 .into_iter()
                 .map(|state| unaccepted(state, sharing))
                 .collect::<io::Result<_>>()?,
-            listens: state.listens,
             leaving: state.leaving,
             rests_until: state.rests_until.map(|until| clock.moment(until)),
         })
@@ -229,6 +233,24 @@ impl Connection {
     }
 }
 
+impl Place {
+    fn freeze(self) -> PlaceState {
+        match self {
+            Place::Tcp(port) => PlaceState::Tcp(port),
+            Place::Udp(port) => PlaceState::Udp(port),
+            Place::Path(path) => PlaceState::Path(path),
+        }
+    }
+
+    fn thaw(state: PlaceState) -> Place {
+        match state {
+            PlaceState::Tcp(port) => Place::Tcp(port),
+            PlaceState::Udp(port) => Place::Udp(port),
+            PlaceState::Path(path) => Place::Path(path),
+        }
+    }
+}
+
 impl Listener {
     fn freeze(self, id: usize, clock: &Clock, shared: &mut Shared) -> ListenerState {
         let tell = |moment: Option<Instant>| moment.map(|moment| clock.tell(moment));
@@ -236,11 +258,7 @@ impl Listener {
             id,
             app: self.app,
             key: self.key,
-            place: match self.place {
-                Place::Tcp(port) => PlaceState::Tcp(port),
-                Place::Udp(port) => PlaceState::Udp(port),
-                Place::Path(path) => PlaceState::Path(path),
-            },
+            place: self.place.freeze(),
             way: match self.way {
                 Way::Deal => WayState::Deal,
                 Way::Steer => WayState::Steer,
@@ -279,11 +297,7 @@ impl Listener {
         Ok(Listener {
             app: state.app,
             key: state.key,
-            place: match state.place {
-                PlaceState::Tcp(port) => Place::Tcp(port),
-                PlaceState::Udp(port) => Place::Udp(port),
-                PlaceState::Path(path) => Place::Path(path),
-            },
+            place: Place::thaw(state.place),
             way: match state.way {
                 WayState::Deal => Way::Deal,
                 WayState::Steer => Way::Steer,

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::frames::WorkerFrame;
 use super::pace::Pace;
 use super::socket::BoundPath;
 use crate::sys::Steering;
@@ -27,6 +28,18 @@ pub(super) enum Place {
     Tcp(i64),
     Udp(i64),
     Path(String),
+}
+
+impl Place {
+    /// Where a worker wants to listen.
+    pub(super) fn of(frame: &WorkerFrame<'_>) -> Place {
+        let port = frame.port.unwrap_or(0);
+        match frame.address_type() {
+            "-1" => Place::Path(frame.address.clone().unwrap_or_default()),
+            "udp4" | "udp6" => Place::Udp(port),
+            _ => Place::Tcp(port),
+        }
+    }
 }
 
 pub(super) struct Listener {

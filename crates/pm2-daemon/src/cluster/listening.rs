@@ -18,6 +18,11 @@ use crate::sys::{Steering, steer};
 
 /// How long a listener waits for the successor of its last worker.
 const MAX_DESERTED: Duration = Duration::from_secs(30);
+/// How long workers may take to close their copies of the sockets of a listener that was closed.
+const LEFT: Duration = Duration::from_secs(2);
+
+/// An address is about to be free.
+pub(super) struct NotYet;
 
 impl Primary {
     /// The keys of the sockets that a worker has.
@@ -29,11 +34,22 @@ impl Primary {
             .collect()
     }
 
+    /// Whether others serve wherever a worker listens.
+    pub(super) fn is_served_without(&self, worker: u64) -> bool {
+        let serves = |id: u64| id != worker && self.workers.get(&id).is_some_and(|other| other.is_live());
+        let mut own = self.listeners.values().filter(|listener| listener.has(worker)).peekable();
+        own.peek().is_some()
+            && own.all(|listener| listener.members.iter().any(|member| serves(member.worker)))
+    }
+
     /// A worker wants to listen.
-    pub(super) fn query(&mut self, worker: u64, frame: &WorkerFrame<'_>) {
-        let Some(state) = self.workers.get(&worker) else { return };
+    ///
+    /// # Errors
+    /// [`NotYet`]: a worker that has just closed its server may still hold the address.
+    pub(super) fn query(&mut self, worker: u64, frame: &WorkerFrame<'_>) -> Result<(), NotYet> {
+        let Some(state) = self.workers.get(&worker) else { return Ok(()) };
         if state.leaving {
-            return;
+            return Ok(());
         }
         let app = state.info.app.clone();
         let key = frame.wanted_key();
@@ -41,6 +57,9 @@ impl Primary {
         let seq = self.seq();
         match self.join(worker, &key, frame) {
             Ok(listener) => self.welcome(worker, listener, ack, seq),
+            Err((error, _)) if error.kind() == io::ErrorKind::AddrInUse && self.was_left(frame) => {
+                return Err(NotYet);
+            }
             Err((error, why)) => {
                 self.journal.error(format_args!("App [{app}] cannot listen on {why}"));
                 let errno = -error.raw_os_error().unwrap_or(libc::EINVAL);
@@ -48,6 +67,13 @@ impl Primary {
                 self.send(worker, frames::refused(&key, ack, errno, seq));
             }
         }
+        Ok(())
+    }
+
+    /// Whether a listener at that place was closed so lately that a worker may still have its copy of the socket.
+    fn was_left(&self, frame: &WorkerFrame<'_>) -> bool {
+        let place = Place::of(frame);
+        self.left.iter().any(|(left, at)| *left == place && at.elapsed() < LEFT)
     }
 
     /// Makes the worker a member of the listener for that key; the error is for the worker, the text for the log.
@@ -113,13 +139,7 @@ impl Primary {
             writable_all: frame.writable_all(),
             grouped: false,
         };
-        let place = if wanted.is_path() {
-            Place::Path(wanted.address.unwrap_or_default().to_owned())
-        } else if wanted.is_datagram() {
-            Place::Udp(wanted.port)
-        } else {
-            Place::Tcp(wanted.port)
-        };
+        let place = Place::of(frame);
         let grouped = info.policy == Policy::Hybrid && !info.sticky && matches!(place, Place::Tcp(_));
         let wanted = Wanted { grouped, ..wanted };
         let (first, path) = socket::bind(&wanted).map_err(|error| {
@@ -262,11 +282,14 @@ impl Primary {
         let Some(job) = self.workers.get(&worker).map(|state| state.info.job) else { return };
         let Some(listener) = self.listeners.get_mut(&id) else { return };
         listener.members.retain(|member| member.worker != worker);
-        // Somebody of its job who listens has decided already whether here, too.
+        let listeners = &self.listeners;
+        let listens = |worker: u64| listeners.values().any(|listener| listener.has(worker));
+        // Somebody of its job who listens somewhere has decided already whether here, too.
         let has_successor = self
             .workers
             .iter()
-            .any(|(id, other)| *id != worker && other.info.job == job && other.is_live() && other.listens);
+            .any(|(id, other)| *id != worker && other.info.job == job && other.is_live() && listens(*id));
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
         if may_come_back && !has_successor {
             listener.kept_for.insert(job);
         }
@@ -329,6 +352,8 @@ impl Primary {
 
     fn close(&mut self, id: usize) {
         if let Some(listener) = self.listeners.remove(&id) {
+            self.left.retain(|(_, at)| at.elapsed() < LEFT);
+            self.left.push((listener.place.clone(), Instant::now()));
             for (n, socket) in listener.sockets.iter().enumerate() {
                 // A worker that still ends may hold it open.
                 if listener.way != Way::Share && (n == 0 || socket.owner.is_none()) {

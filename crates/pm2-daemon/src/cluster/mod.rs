@@ -105,6 +105,11 @@ enum Command {
         worker: u64,
         has_runtime: bool,
     },
+    DrainIfServed {
+        worker: u64,
+        has_runtime: bool,
+        drains: oneshot::Sender<bool>,
+    },
     Leave {
         worker: u64,
         left: oneshot::Sender<Vec<AppMessage>>,
@@ -181,6 +186,11 @@ impl ClusterPrimary {
         if let Some(link) = self.link() {
             link.send(Command::Drain { worker, has_runtime });
         }
+    }
+
+    /// Drains a worker if others go on serving wherever it listens; says whether.
+    pub(crate) async fn drain_if_served(&self, worker: u64, has_runtime: bool) -> bool {
+        self.ask(|drains| Command::DrainIfServed { worker, has_runtime, drains }).await.unwrap_or_default()
     }
 
     /// Forgets a worker whose process has ended, and gives the last messages for which its job had no room. Its

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::channel::{Channel, Pause};
 use super::frames::{self, WorkerFrame};
-use super::listener::{Connection, Listener};
+use super::listener::{Connection, Listener, Place};
 use super::{Command, Limits, WorkerInfo};
 use crate::ipc::{AppMessage, Line, parse};
 use crate::journal::Journal;
@@ -23,6 +23,8 @@ const MAX_READS: usize = 16;
 const IDLE_MS: u64 = 1000;
 /// When a full queue is tried again.
 const DELIVER_AGAIN: Duration = Duration::from_millis(1);
+/// When an address is tried again that is not free yet.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
 /// When a channel is tried again that the system refuses descriptors for.
 const SEND_AGAIN: Duration = Duration::from_millis(10);
 
@@ -37,6 +39,10 @@ pub(super) struct Primary {
     timers: Vec<(Instant, Timer)>,
     /// Channels that were not read to their end.
     pub(super) unread: BTreeSet<u64>,
+    /// Wishes for addresses that an own listener has just left, as frames of a worker.
+    pub(super) postponed: Vec<(u64, String)>,
+    /// Where listeners were closed, and when.
+    pub(super) left: Vec<(Place, Instant)>,
     buffer: Vec<u8>,
 }
 
@@ -48,8 +54,6 @@ pub(super) struct Worker {
     pub(super) undelivered: VecDeque<AppMessage>,
     /// Connections that were handed to it and that it has not taken.
     pub(super) unaccepted: VecDeque<Unaccepted>,
-    /// A server of its was up.
-    pub(super) listens: bool,
     /// It gets nothing new.
     pub(super) leaving: bool,
     /// It had no descriptors left.
@@ -79,6 +83,8 @@ pub(super) enum Timer {
     Send(u64),
     /// See whether a connection that had to wait can go.
     Deal,
+    /// Try the addresses again that were not free yet.
+    Ask,
     /// Look at the rate of a listener and at its workers' queues.
     Look(usize),
     /// Nobody has come back to a listener.
@@ -124,6 +130,8 @@ impl Primary {
             next_seq: 0,
             timers: Vec::new(),
             unread: BTreeSet::new(),
+            postponed: Vec::new(),
+            left: Vec::new(),
             buffer: vec![0; 64 * 1024],
         }
     }
@@ -144,17 +152,19 @@ impl Primary {
                     deliver: Some(deliver),
                     undelivered: VecDeque::new(),
                     unaccepted: VecDeque::new(),
-                    listens: false,
                     leaving: false,
                     rests_until: None,
                 };
                 self.workers.insert(worker, worker_state);
             }
             Command::Flush(worker) => self.flush(worker),
-            Command::Drain { worker, has_runtime } => {
-                self.leave_rotation(worker);
-                let frame = if has_runtime { frames::drain(IDLE_MS) } else { frames::disconnect(self.seq()) };
-                self.send(worker, frame);
+            Command::Drain { worker, has_runtime } => self.drain(worker, has_runtime),
+            Command::DrainIfServed { worker, has_runtime, drains } => {
+                let is_served = self.is_served_without(worker);
+                if is_served {
+                    self.drain(worker, has_runtime);
+                }
+                let _ = drains.send(is_served);
             }
             Command::Leave { worker, left } => {
                 let messages = self.leave(worker);
@@ -180,6 +190,12 @@ impl Primary {
         if let Err(error) = registered {
             self.journal.error(format_args!("App [{app}] cannot watch its channel: {error}"));
         }
+    }
+
+    fn drain(&mut self, worker: u64, has_runtime: bool) {
+        self.leave_rotation(worker);
+        let frame = if has_runtime { frames::drain(IDLE_MS) } else { frames::disconnect(self.seq()) };
+        self.send(worker, frame);
     }
 
     /// The socket of a channel has changed.
@@ -240,15 +256,18 @@ impl Primary {
             return self.answered(worker, seq, accepted);
         }
         match parse(line) {
-            Some(Line::Message(AppMessage::Handle)) => {
+            Some(Line::Handle(message)) => {
                 // The handle itself was closed by not being received; the sender waits for this line.
                 self.send(worker, String::from_utf8_lossy(frames::ACKNOWLEDGED).into_owned());
+                if let Some(message) = message {
+                    self.deliver(worker, message);
+                }
             }
             Some(Line::Message(message)) => self.deliver(worker, message),
             Some(Line::Cluster(text)) => {
                 // What is not a frame concerns nobody.
                 if let Ok(frame) = serde_json::from_str(&text) {
-                    self.frame(worker, &frame);
+                    self.frame(worker, &frame, &text);
                 }
             }
             Some(Line::Acknowledged) => self.acknowledged(worker),
@@ -261,17 +280,14 @@ impl Primary {
         }
     }
 
-    fn frame(&mut self, worker: u64, frame: &WorkerFrame<'_>) {
+    fn frame(&mut self, worker: u64, frame: &WorkerFrame<'_>, text: &str) {
         if let (Some(ack), Some(accepted)) = (frame.ack, frame.accepted) {
             return self.answered(worker, ack, accepted);
         }
         match frame.act.as_deref() {
             Some("online") => self.deliver(worker, AppMessage::Online),
-            Some("queryServer") => self.query(worker, frame),
+            Some("queryServer") => self.ask(worker, frame, text),
             Some("listening") => {
-                if let Some(state) = self.workers.get_mut(&worker) {
-                    state.listens = true;
-                }
                 let keys = self.keys_of(worker);
                 self.deliver(worker, AppMessage::Listening(keys));
             }
@@ -286,6 +302,21 @@ impl Primary {
                 self.send(worker, answer);
             }
             _ => {}
+        }
+    }
+
+    fn ask(&mut self, worker: u64, frame: &WorkerFrame<'_>, text: &str) {
+        if self.query(worker, frame).is_err() {
+            self.postponed.push((worker, text.to_owned()));
+            self.later(ASK_AGAIN, Timer::Ask);
+        }
+    }
+
+    fn ask_again(&mut self) {
+        for (worker, text) in std::mem::take(&mut self.postponed) {
+            if let Ok(frame) = serde_json::from_str(&text) {
+                self.ask(worker, &frame, &text);
+            }
         }
     }
 
@@ -396,6 +427,7 @@ impl Primary {
                 Timer::Send(worker) => self.flush(worker),
                 // Done in every round.
                 Timer::Deal => {}
+                Timer::Ask => self.ask_again(),
                 Timer::Look(listener) => self.look(listener, now),
                 Timer::Desert(listener) => self.close_deserted(listener, now),
             }

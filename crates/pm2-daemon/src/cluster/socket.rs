@@ -58,10 +58,6 @@ impl Wanted<'_> {
     pub(super) fn is_datagram(&self) -> bool {
         self.address_type.starts_with("udp")
     }
-
-    pub(super) fn is_path(&self) -> bool {
-        self.address_type == "-1"
-    }
 }
 
 /// Binds, and listens unless it is a datagram socket. The result is non-blocking; beside it what goes with it.

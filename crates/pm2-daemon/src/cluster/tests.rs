@@ -520,12 +520,9 @@ mod steered {
         let own = own_socket(&mut first);
         own.set_nonblocking(true).unwrap();
         // Steered a moment after the answer.
-        let mut clients = Vec::new();
-        until("it accepts by itself", || {
-            clients.push(client(port));
-            own.accept().is_ok()
-        })
-        .await;
+        primary.keys_of(1).await;
+        let by_itself = client(port);
+        assert!(belong_together(&own.accept().unwrap().0, &by_itself));
         let mut second = Worker::new(&primary, 2, hybrid(2));
         second.query("127.0.0.1", port);
         let _own = own_socket(&mut second);

@@ -112,7 +112,26 @@ pub(crate) struct JobState {
     pub(crate) view: ViewState,
     pub(crate) unstable_restarts: u64,
     pub(crate) last_delay_ms: Option<u64>,
+    pub(crate) has_run: bool,
+    pub(crate) asked_to_stop: bool,
+    pub(crate) triggers: TriggersState,
     pub(crate) phase: PhaseState,
+}
+
+/// What makes a job act without being asked.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TriggersState {
+    pub(crate) cron: Option<CronState>,
+    /// A file that has changed: the first of a burst that is not over.
+    pub(crate) changed: Option<String>,
+}
+
+/// A `cron_restart` pattern that is followed. Moments are epoch ms.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CronState {
+    pub(crate) pattern: String,
+    pub(crate) read_at: i64,
+    pub(crate) next: Option<i64>,
 }
 
 /// What everyone may see of a job.
@@ -215,6 +234,10 @@ pub(crate) struct ClusterState {
     pub(crate) next_seq: u64,
     pub(crate) workers: Vec<WorkerState>,
     pub(crate) listeners: Vec<ListenerState>,
+    /// Frames of workers that wish for an address that is about to be free.
+    pub(crate) postponed: Vec<(u64, String)>,
+    /// Where listeners were closed, and when.
+    pub(crate) left: Vec<(PlaceState, i64)>,
 }
 
 /// A worker, as the cluster's thread sees it.
@@ -230,7 +253,6 @@ pub(crate) struct WorkerState {
     pub(crate) channel: Option<WorkerChannelState>,
     pub(crate) undelivered: Vec<MessageState>,
     pub(crate) unaccepted: Vec<UnacceptedState>,
-    pub(crate) listens: bool,
     pub(crate) leaving: bool,
     pub(crate) rests_until: Option<i64>,
 }

@@ -150,9 +150,13 @@ impl Reader {
         let count = stream.try_read(&mut chunk)?;
         let Reader { lines, received, .. } = self;
         lines.feed(&chunk[..count], |line| {
-            // Frames of the cluster module have no business here.
-            if let Some(Line::Message(message)) = parse(line) {
-                received.push_back(message);
+            match parse(line) {
+                Some(Line::Message(message)) => received.push_back(message),
+                Some(Line::Handle(message)) => {
+                    received.extend([AppMessage::Handle].into_iter().chain(message))
+                }
+                // Frames of the cluster module have no business here.
+                _ => {}
             }
         });
         Ok(count)

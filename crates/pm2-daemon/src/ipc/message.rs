@@ -13,6 +13,8 @@ use crate::handover::MessageState;
 pub(crate) enum Line {
     /// For the job.
     Message(AppMessage),
+    /// A handle was sent upward, perhaps with a message; the sender waits for an acknowledgement.
+    Handle(Option<AppMessage>),
     /// A frame of Node's cluster module.
     Cluster(String),
     /// The oldest descriptor on its way has arrived.
@@ -34,7 +36,7 @@ pub(crate) enum AppMessage {
     Typed { kind: String, data: String },
     /// Anything else an app sends.
     Raw(String),
-    /// A handle was sent upward; the sender waits for an acknowledgement.
+    /// The sender of a handle waits for an acknowledgement.
     Handle,
     /// A worker's side of the cluster module runs.
     Online,
@@ -78,6 +80,8 @@ struct Head<'a> {
     #[serde(borrow, default)]
     data: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    msg: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     node_version: Option<&'a RawValue>,
 }
 
@@ -89,6 +93,11 @@ pub(crate) fn parse(line: Vec<u8>) -> Option<Line> {
         std::borrow::Cow::Borrowed(_) => line,
         std::borrow::Cow::Owned(repaired) => repaired,
     };
+    sort(text, false)
+}
+
+/// `with_handle`: the message of a handle, which has none itself.
+fn sort(text: String, with_handle: bool) -> Option<Line> {
     if !text.starts_with('{') {
         // Validity matters because the text is quoted in packets.
         serde_json::from_str::<&RawValue>(&text).ok()?;
@@ -102,7 +111,13 @@ pub(crate) fn parse(line: Vec<u8>) -> Option<Line> {
     {
         return match command.as_str() {
             "NODE_CLUSTER" => Some(Line::Cluster(text)),
-            "NODE_HANDLE" => Some(Line::Message(AppMessage::Handle)),
+            "NODE_HANDLE" if !with_handle => {
+                let message = match head.msg.map(|message| sort(message.get().to_owned(), true)) {
+                    Some(Some(Line::Message(message))) => Some(message),
+                    _ => None,
+                };
+                Some(Line::Handle(message))
+            }
             "NODE_HANDLE_ACK" => Some(Line::Acknowledged),
             "NODE_HANDLE_NACK" => Some(Line::Missing),
             "NODE_PM2RS" => Some(Line::Drained),
@@ -165,7 +180,12 @@ mod tests {
             r#"{"cmd":"NODE_CLUSTER","act":"online"}"#,
             Some(Line::Cluster(r#"{"cmd":"NODE_CLUSTER","act":"online"}"#.to_owned())),
         );
-        check(r#"{"cmd":"NODE_HANDLE","type":"net.Socket"}"#, Some(AppMessage::Handle));
+        check_line(r#"{"cmd":"NODE_HANDLE","type":"net.Socket"}"#, Some(Line::Handle(None)));
+        check_line(
+            r#"{"cmd":"NODE_HANDLE","type":"net.Socket","msg":"ready"}"#,
+            Some(Line::Handle(Some(AppMessage::Ready))),
+        );
+        check_line(r#"{"cmd":"NODE_HANDLE","msg":{"cmd":"NODE_CLUSTER"}}"#, Some(Line::Handle(None)));
         check_line(r#"{"cmd":"NODE_HANDLE_ACK"}"#, Some(Line::Acknowledged));
         check_line(r#"{"cmd":"NODE_HANDLE_NACK"}"#, Some(Line::Missing));
         check_line(r#"{"cmd":"NODE_PM2RS","act":"drained"}"#, Some(Line::Drained));

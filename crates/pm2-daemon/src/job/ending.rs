@@ -8,6 +8,7 @@ use super::handle::{Command, Order};
 use super::kill::{self, KillPlan, Meanwhile};
 use super::policy::{self, Action, ExitFacts};
 use super::process::Process;
+use super::reload;
 use super::task::{Job, State};
 use super::view::Status;
 use crate::clock::epoch_ms;
@@ -37,6 +38,23 @@ impl Job {
         }
         self.close_listeners().await;
         Ok(())
+    }
+
+    /// Lets a worker finish what it does while others of its app go on, so that scaling down loses nothing.
+    pub(super) async fn let_clients_go(&mut self) {
+        let spec = self.spec();
+        let context = self.context.clone();
+        let State::Online { process } = &mut self.state else { return };
+        let Some(worker) = process.worker else { return };
+        if context.is_ending() || !context.cluster.drain_if_served(worker, spec.pmx).await {
+            return;
+        }
+        self.view.lock().status = Status::Stopping;
+        let limit = KillPlan::new(&spec, &context.settings).timeout;
+        tokio::select! {
+            () = reload::until_closed(&context, process, &self.view, limit) => {}
+            () = context.hurried() => {}
+        }
     }
 
     /// Ends the running process tree, waits for its output, and leaves `stopped`, or `errored` when

@@ -12,7 +12,8 @@ use super::handle::JobHandle;
 use super::input::Input;
 use super::policy::History;
 use super::process::Process;
-use super::task::{self, Job, State};
+use super::task::{self, Job, Past, State};
+use super::triggers::Triggers;
 use super::view::{Status, View};
 use crate::context::Context;
 use crate::handover::{Clock, Descriptors, JobState, PhaseState, ProcessState, ViewState};
@@ -41,7 +42,7 @@ impl Frozen {
         files: &mut FileTable,
         descriptors: &mut Descriptors,
     ) -> JobState {
-        let Frozen(Job { view, state, history, .. }) = self;
+        let Frozen(Job { view, state, history, triggers, has_run, asked_to_stop, .. }) = self;
         let phase = match state {
             State::Idle => PhaseState::Idle,
             // Whoever waited for it was answered, or is gone.
@@ -56,7 +57,8 @@ impl Frozen {
         };
         let view = view.lock().freeze();
         let History { unstable_restarts, last_delay_ms } = history;
-        JobState { view, unstable_restarts, last_delay_ms, phase }
+        let triggers = triggers.freeze();
+        JobState { view, unstable_restarts, last_delay_ms, has_run, asked_to_stop, triggers, phase }
     }
 }
 
@@ -69,8 +71,10 @@ pub(crate) fn thaw(
     workers: &mut BTreeMap<u64, Ends>,
     descriptors: &mut Descriptors,
 ) -> JobHandle {
-    let JobState { view, unstable_restarts, last_delay_ms, phase } = state;
+    let JobState { view, unstable_restarts, last_delay_ms, has_run, asked_to_stop, triggers, phase } = state;
     let view = View::thaw(view);
+    let plan = view.spec.watch.as_ref().filter(|_| has_run);
+    let triggers = Triggers::thaw(triggers, plan, &context.watches, clock);
     let mut process = |state| Process::thaw(context, state, clock, files, workers, descriptors);
     let moment = |ms| Instant::from_std(clock.moment(ms));
     let state = match phase {
@@ -82,7 +86,7 @@ pub(crate) fn thaw(
         PhaseState::Waiting { at } => State::Waiting { at: moment(at) },
     };
     let history = History { unstable_restarts, last_delay_ms };
-    task::start_with(context.clone(), view, history, state)
+    task::start_with(context.clone(), view, Past { state, history, triggers, has_run, asked_to_stop })
 }
 
 impl Process {

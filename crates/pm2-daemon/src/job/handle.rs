@@ -37,8 +37,8 @@ pub(crate) enum Command {
     Input(String),
     /// Open the log files by their paths again.
     ReopenLogs,
-    /// Set `watch` to false.
-    Unwatch,
+    /// Switch `watch` on for the working directory, or off.
+    Watch(bool),
     /// Set or clear `_km_monitored`.
     Monitor(bool),
     /// Stop all work and give the job itself; it goes on by [`super::thaw`] only.

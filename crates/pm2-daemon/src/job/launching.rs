@@ -114,6 +114,9 @@ impl Job {
         let limit = spec.listen_timeout.unwrap_or(self.context.settings.listen_timeout);
         let deadline = waits.then(|| Instant::now() + limit);
         self.state = State::Launching { process, deadline, answers: answer.into_iter().collect() };
+        self.asked_to_stop = false;
+        self.has_run = true;
+        self.follow_triggers();
         if !waits {
             self.ready();
         }

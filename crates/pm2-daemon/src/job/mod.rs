@@ -1,5 +1,6 @@
 //! One managed process: its description, its decisions, and the task that owns it.
 
+mod cron;
 mod description;
 mod ending;
 mod exec;
@@ -12,9 +13,11 @@ mod messages;
 mod package;
 mod policy;
 mod process;
+mod reacting;
 mod reload;
 mod spec;
 mod task;
+mod triggers;
 mod update;
 mod view;
 

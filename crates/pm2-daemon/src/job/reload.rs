@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::handle::{Farewell, Reply};
+use super::handle::{Command, Farewell, Reply};
 use super::kill::{self, KillPlan, Meanwhile};
 use super::messages;
 use super::policy::History;
@@ -142,6 +142,7 @@ impl Job {
                     old_view
                 };
                 self.state = State::Online { process };
+                self.follow_triggers();
                 self.publish("online");
                 self.context.journal.log(format_args!("App [{name}:{id}] online"));
                 let (hurry, hurried) = watch::channel(false);
@@ -164,6 +165,10 @@ impl Job {
         let deadline = Instant::now() + limit;
         let mut orders_open = true;
         let mut old_exit = None;
+        let mut new_exit = None;
+        let blind = self.context.settings.blind_reload;
+        let hurried = self.context.hurried();
+        tokio::pin!(hurried);
         let outcome = loop {
             tokio::select! {
                 biased;
@@ -174,16 +179,16 @@ impl Job {
                         break Outcome::Serves;
                     }
                 }
-                exit = &mut candidate.process.exit => {
+                exit = &mut candidate.process.exit, if new_exit.is_none() => {
+                    new_exit = Some(exit);
+                    if blind {
+                        // The worker serves as long as it would have otherwise.
+                        continue;
+                    }
                     let how = match exit {
                         Exit::Code(code) => format!("exited with code {code}"),
                         Exit::Signal(signal) => format!("was ended by signal {signal}"),
                     };
-                    candidate.process.exit = Box::pin(std::future::ready(exit));
-                    if self.context.settings.blind_reload {
-                        // Its end is then found like that of any other process.
-                        break Outcome::Serves;
-                    }
                     break Outcome::Fails(format!("the new process {how} before it was ready"));
                 }
                 message = old.messages.recv(), if old.has_messages() => {
@@ -193,12 +198,19 @@ impl Job {
                 }
                 exit = &mut old.exit, if old_exit.is_none() => old_exit = Some(exit),
                 order = self.inbox.recv(), if orders_open => match order {
-                    // It still gets signals; everything else waits for the end of this.
-                    Some(order) => self.deferred.extend(ending::signal_now(order, Some(old.pid))),
+                    // It still gets signals; whoever wants an end or a start of it does not wait for this; the rest does.
+                    Some(order) => if let Some(order) = ending::signal_now(order, Some(old.pid)) {
+                        let is_decisive = matches!(order.command, Command::Stop | Command::Delete | Command::Restart(_));
+                        self.deferred.push_back(order);
+                        if is_decisive {
+                            break Outcome::Fails("another command came before the new process was ready".to_owned());
+                        }
+                    },
                     None => orders_open = false,
                 },
+                () = &mut hurried => break Outcome::Fails("the daemon ends".to_owned()),
                 () = tokio::time::sleep_until(deadline) => {
-                    if must_serve && !self.context.settings.blind_reload {
+                    if must_serve && !blind {
                         let what = if spec.wait_ready { "said that it is ready" } else { "listened" };
                         break Outcome::Fails(format!("the new process has not {what} within {} ms", limit.as_millis()));
                     }
@@ -206,9 +218,11 @@ impl Job {
                 }
             }
         };
-        if let Some(exit) = old_exit {
-            // Whoever owns it next finds that out.
-            old.exit = Box::pin(std::future::ready(exit));
+        // Whoever owns them next finds that out.
+        for (process, exit) in [(&mut old, old_exit), (&mut candidate.process, new_exit)] {
+            if let Some(exit) = exit {
+                process.exit = Box::pin(std::future::ready(exit));
+            }
         }
         (old, outcome)
     }
@@ -288,6 +302,16 @@ async fn drain(
         // Without the app runtime there is nobody in there who could let clients go.
         context.cluster.drain(worker, spec.pmx);
     }
+    until_closed(context, process, view, limit).await;
+}
+
+/// Until a worker that drains has closed its channel, at most for `limit`.
+pub(super) async fn until_closed(
+    context: &Context,
+    process: &mut Process,
+    view: &Mutex<View>,
+    limit: Duration,
+) {
     let until_closed = async {
         while let Some(message) = process.messages.recv().await {
             messages::take(context, view, &process.channel, &message);

@@ -1,10 +1,13 @@
 //! The options of an app that supervision reads, typed, with PM2's defaults.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::cluster::Policy;
+use crate::watch::WatchPlan;
 
 /// What the daemon needs to know of an app's description to run it.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,14 @@ pub(crate) struct AppSpec {
     pub(crate) wait_ready: bool,
     /// Longest wait for readiness; `None` = the daemon's default.
     pub(crate) listen_timeout: Option<Duration>,
+    /// What it is restarted for when it changes.
+    pub(crate) watch: Option<Arc<WatchPlan>>,
+    /// Pattern of the times at which to restart.
+    pub(crate) cron_restart: Option<String>,
+    /// The pattern also starts an app that was stopped.
+    pub(crate) cron_starts_stopped: bool,
+    /// Resident bytes of the main process above which it is restarted.
+    pub(crate) max_memory_restart: Option<u64>,
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     /// Whether the app runtime is loaded into Node apps.
@@ -92,13 +103,13 @@ impl AppSpec {
             _ => absent,
         };
         let count = |key: &str| app.get(key).and_then(number).filter(|value| *value >= 0.0);
-        let milliseconds = |key: &str| count(key).map(|value| value as u64);
-        let identifier = |key: &str| milliseconds(key).and_then(|value| u32::try_from(value).ok());
+        let whole = |key: &str| count(key).map(|value| value as u64);
+        let identifier = |key: &str| whole(key).and_then(|value| u32::try_from(value).ok());
         // 0 is root, whom the daemon only can be already; the group of another user may be 0.
         let uid = identifier("uid").filter(|id| *id != 0);
         let gid = identifier("gid").filter(|id| *id != 0 || uid.is_some());
         // 0 means "default" for the time limits of a stop and of readiness.
-        let limit = |key: &str| milliseconds(key).filter(|ms| *ms > 0).map(Duration::from_millis);
+        let limit = |key: &str| whole(key).filter(|ms| *ms > 0).map(Duration::from_millis);
         AppSpec {
             name: match app.get("name") {
                 Some(Value::String(name)) => name.clone(),
@@ -122,15 +133,29 @@ impl AppSpec {
             autostart: flag("autostart", true),
             autorestart: flag("autorestart", true),
             stop_exit_codes: exit_codes(app.get("stop_exit_codes")),
-            min_uptime: Duration::from_millis(milliseconds("min_uptime").unwrap_or(1000)),
-            max_restarts: milliseconds("max_restarts").unwrap_or(16),
-            restart_delay_ms: milliseconds("restart_delay").unwrap_or(0),
-            exp_backoff_restart_delay_ms: milliseconds("exp_backoff_restart_delay").filter(|ms| *ms > 0),
+            min_uptime: Duration::from_millis(whole("min_uptime").unwrap_or(1000)),
+            max_restarts: whole("max_restarts").unwrap_or(16),
+            restart_delay_ms: whole("restart_delay").unwrap_or(0),
+            exp_backoff_restart_delay_ms: whole("exp_backoff_restart_delay").filter(|ms| *ms > 0),
             kill_timeout: limit("kill_timeout"),
             treekill: flag("treekill", true),
             shutdown_with_message: flag("shutdown_with_message", false),
             wait_ready: flag("wait_ready", false),
             listen_timeout: limit("listen_timeout"),
+            watch: WatchPlan::read(
+                app,
+                Path::new(app.get("pm_cwd").and_then(Value::as_str).unwrap_or("/")),
+                ["pm_out_log_path", "pm_err_log_path", "pm_log_path", "pm_pid_path"]
+                    .into_iter()
+                    .filter_map(path)
+                    .map(Into::into)
+                    .collect(),
+            )
+            .map(Arc::new),
+            // 0, as a number or as text, is off.
+            cron_restart: text("cron_restart").filter(|pattern| !matches!(pattern.trim(), "" | "0")),
+            cron_starts_stopped: flag("cron_starts_stopped", false),
+            max_memory_restart: whole("max_memory_restart").filter(|limit| *limit > 0),
             uid,
             gid,
             pmx: flag("pmx", true),

@@ -15,6 +15,7 @@ use super::handle::{Command, JobHandle, Order, Reply};
 use super::policy::History;
 use super::process::Process;
 use super::reload::Leaving;
+use super::triggers::{Trigger, Triggers};
 use super::view::{Status, View};
 use super::{AppSpec, Description};
 use crate::clock::epoch_ms;
@@ -24,15 +25,38 @@ use crate::sys::{Exit, send_signal};
 
 /// Starts the task of a new job. Nothing runs until it is told to.
 pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
-    start_with(context, view, History::default(), State::Idle)
+    // Listed as stopped although it would have been started: somebody had stopped it.
+    let asked_to_stop = view.spec.autostart && view.spec.autorestart;
+    start_with(context, view, Past { asked_to_stop, ..Past::default() })
 }
 
-/// Starts the task of a job that has been somewhere already.
-pub(super) fn start_with(context: Arc<Context>, view: View, history: History, state: State) -> JobHandle {
+/// What has become of a job so far.
+#[derive(Default)]
+pub(super) struct Past {
+    pub(super) state: State,
+    pub(super) history: History,
+    pub(super) triggers: Triggers,
+    pub(super) has_run: bool,
+    pub(super) asked_to_stop: bool,
+}
+
+/// Starts the task of a job with a past.
+pub(super) fn start_with(context: Arc<Context>, view: View, past: Past) -> JobHandle {
     let (orders, inbox) = mpsc::unbounded_channel();
     let view = Arc::new(Mutex::new(view));
-    let deferred = VecDeque::new();
-    let job = Job { context, view: view.clone(), inbox, deferred, state, history, leaving: None };
+    let Past { state, history, triggers, has_run, asked_to_stop } = past;
+    let job = Job {
+        context,
+        view: view.clone(),
+        inbox,
+        deferred: VecDeque::new(),
+        state,
+        history,
+        leaving: None,
+        triggers,
+        has_run,
+        asked_to_stop,
+    };
     tokio::spawn(job.run());
     JobHandle { orders, view }
 }
@@ -47,10 +71,17 @@ pub(super) struct Job {
     pub(super) history: History,
     /// The worker that was replaced last, while it drains.
     pub(super) leaving: Option<Leaving>,
+    pub(super) triggers: Triggers,
+    /// It was started at least once.
+    pub(super) has_run: bool,
+    /// It is stopped because somebody wanted that.
+    pub(super) asked_to_stop: bool,
 }
 
+#[derive(Default)]
 pub(super) enum State {
     /// No process: stopped or errored.
+    #[default]
     Idle,
     /// The process runs but has not said that it is ready.
     Launching { process: Process, deadline: Option<Instant>, answers: Vec<oneshot::Sender<Reply>> },
@@ -70,11 +101,13 @@ enum Event {
     ChannelClosed,
     ReadyDeadline,
     RestartDue,
+    Triggered(Trigger),
 }
 
 impl Job {
     /// Until it is deleted or frozen.
     pub(super) async fn run(mut self) {
+        self.follow_triggers();
         loop {
             match self.next_event().await {
                 Event::Order(Order { command: Command::Freeze(to), .. }) => match to.send(Frozen(self)) {
@@ -93,6 +126,11 @@ impl Job {
                 Event::ChannelClosed => {}
                 Event::ReadyDeadline => self.ready(),
                 Event::RestartDue => self.restart_by_itself().await,
+                Event::Triggered(trigger) => {
+                    if self.react_to(trigger).await.is_break() {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -129,6 +167,7 @@ impl Job {
             biased;
             order = self.inbox.recv() => order.map_or(Event::Abandoned, Event::Order),
             event = of_state(&mut self.state) => event,
+            trigger = self.triggers.next() => Event::Triggered(trigger),
         }
     }
 
@@ -148,11 +187,13 @@ impl Job {
                 return ControlFlow::Continue(());
             }
             Command::Stop => {
+                self.asked_to_stop = true;
                 // What could not be stopped is shown as errored, as PM2 does.
                 let _ = self.stop().await;
                 Ok(self.view.lock().proc_json(None))
             }
             Command::Delete => {
+                self.let_clients_go().await;
                 let _ = self.stop().await;
                 let last = self.view.lock().proc_json(None);
                 drop(answer.send(Ok(last)));
@@ -180,9 +221,9 @@ impl Job {
                 None => Err(self.offline()),
             },
             Command::ReopenLogs => self.reopen_logs().await,
-            Command::Unwatch => {
+            Command::Watch(on) => {
                 self.change_app(|app| {
-                    app.insert("watch".to_owned(), Value::Bool(false));
+                    app.insert("watch".to_owned(), Value::Bool(on));
                 });
                 Ok(String::new())
             }
@@ -234,6 +275,8 @@ impl Job {
         change(&mut app);
         view.spec = Arc::new(AppSpec::read(&app));
         view.description = Arc::new(Description::new(&app));
+        drop(view);
+        self.follow_triggers();
     }
 
     /// Publishes a `process:event` of this job.

@@ -1,0 +1,110 @@
+//! Apps that are restarted when files change.
+//!
+//! One thread with one handle of the system's file notification serves all apps: it watches folders, so that the
+//! number of files does not matter, and leaves out what is ignored, so that `node_modules` costs nothing. [`plan`]
+//! decides, purely, what concerns an app.
+
+mod burst;
+mod plan;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc as inputs};
+use std::time::SystemTime;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+pub(crate) use burst::Burst;
+pub(crate) use plan::WatchPlan;
+
+use crate::journal::Journal;
+use crate::sys::leave_signals_to_others;
+
+/// Changes that may wait for a job; it needs no more than one.
+const MAX_CHANGES: usize = 16;
+
+/// What the thread is told.
+pub(crate) enum Input {
+    Event(notify::Result<notify::Event>),
+    Subscribe {
+        id: u64,
+        plan: Arc<WatchPlan>,
+        changes: mpsc::Sender<PathBuf>,
+        /// What has been written since then counts as changed.
+        since: Option<SystemTime>,
+    },
+    Unsubscribe {
+        id: u64,
+    },
+}
+
+/// The thread, as jobs see it. It is started with the first app that is watched.
+pub(crate) struct Watches {
+    journal: Journal,
+    inputs: Mutex<Option<inputs::Sender<Input>>>,
+    next: AtomicU64,
+}
+
+/// The changes of one app; dropped, they are not looked for any more.
+pub(crate) struct Subscription {
+    pub(crate) changes: mpsc::Receiver<PathBuf>,
+    id: u64,
+    inputs: inputs::Sender<Input>,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        // The thread ends only with the daemon.
+        drop(self.inputs.send(Input::Unsubscribe { id: self.id }));
+    }
+}
+
+impl Watches {
+    pub(crate) fn new(journal: Journal) -> Watches {
+        Watches { journal, inputs: Mutex::new(None), next: AtomicU64::new(0) }
+    }
+
+    /// Begins to look for changes, and goes on where somebody has looked for them until `since`; the folders are walked
+    /// on the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no handle (`fs.inotify.max_user_instances`).
+    pub(crate) fn subscribe(
+        &self,
+        plan: Arc<WatchPlan>,
+        since: Option<SystemTime>,
+    ) -> Result<Subscription, String> {
+        let inputs = self.started()?;
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (changes, received) = mpsc::channel(MAX_CHANGES);
+        drop(inputs.send(Input::Subscribe { id, plan, changes, since }));
+        Ok(Subscription { changes: received, id, inputs })
+    }
+
+    fn started(&self) -> Result<inputs::Sender<Input>, String> {
+        let mut started = self.inputs.lock();
+        if let Some(inputs) = &*started {
+            return Ok(inputs.clone());
+        }
+        let (inputs, received) = inputs::channel();
+        let events = inputs.clone();
+        let watcher = notify::recommended_watcher(move |event| drop(events.send(Input::Event(event))))
+            .map_err(|error| format!("cannot watch files: {error}"))?;
+        let journal = self.journal.clone();
+        std::thread::Builder::new()
+            .name("watch".to_owned())
+            .stack_size(512 * 1024)
+            .spawn(move || {
+                leave_signals_to_others();
+                tree::run(watcher, &received, &journal);
+            })
+            .map_err(|error| format!("cannot watch files: {error}"))?;
+        *started = Some(inputs.clone());
+        Ok(inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Real files.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::bus::Bus;
+
+struct Watched {
+    folder: tempfile::TempDir,
+    watches: Watches,
+    subscription: Subscription,
+}
+
+impl Watched {
+    /// Returns when changes are seen: a file of its own is written until that is noticed.
+    async fn new(app: Value, prepare: impl FnOnce(&Path)) -> Watched {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
+        let Value::Object(app) = app else { panic!("no object") };
+        let plan = WatchPlan::read(&app, folder.path(), Vec::new()).unwrap();
+        let watches = Watches::new(Journal::new(Bus::default(), ""));
+        let subscription = watches.subscribe(Arc::new(plan), None).unwrap();
+        Watched { folder, watches, subscription }
+    }
+
+    /// Until the thread has done what it was asked for before: it answers in order.
+    async fn settle(&mut self) {
+        let probe = tempfile::tempdir().unwrap();
+        let Value::Object(app) = json!({"watch": true, "ignore_watch": []}) else { return };
+        let plan = WatchPlan::read(&app, probe.path(), Vec::new()).unwrap();
+        let mut other = self.watches.subscribe(Arc::new(plan), None).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            fs::write(probe.path().join("probe"), "x").unwrap();
+            if tokio::time::timeout(Duration::from_millis(20), other.changes.recv()).await.is_ok() {
+                break;
+            }
+            assert!(Instant::now() < deadline);
+        }
+        while self.subscription.changes.try_recv().is_ok() {}
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn sees(&mut self, name: &str) {
+        let wanted = self.path(name);
+        let deadline = tokio::time::sleep(Duration::from_secs(10));
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                change = self.subscription.changes.recv() => if change.unwrap() == wanted { break },
+                () = &mut deadline => panic!("{name} was not seen"),
+            }
+        }
+    }
+
+    async fn sees_nothing(&mut self) {
+        self.settle_without_clearing().await;
+        assert_eq!(self.subscription.changes.try_recv().ok(), None);
+    }
+
+    async fn settle_without_clearing(&mut self) {
+        // Long enough for the events of what was done before.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn files_that_come_change_and_go() {
+    let mut watched = Watched::new(json!({"watch": true}), |folder| {
+        fs::create_dir_all(folder.join("lib/deep")).unwrap();
+        fs::create_dir_all(folder.join("node_modules/x")).unwrap();
+        fs::write(folder.join("lib/deep/a.js"), "1").unwrap();
+    })
+    .await;
+    watched.settle().await;
+    fs::write(watched.path("lib/deep/a.js"), "2").unwrap();
+    watched.sees("lib/deep/a.js").await;
+    fs::write(watched.path("new.js"), "2").unwrap();
+    watched.sees("new.js").await;
+    fs::remove_file(watched.path("new.js")).unwrap();
+    watched.sees("new.js").await;
+    watched.settle().await;
+    fs::write(watched.path("node_modules/x/y.js"), "2").unwrap();
+    fs::write(watched.path(".hidden"), "2").unwrap();
+    fs::read(watched.path("lib/deep/a.js")).unwrap();
+    watched.sees_nothing().await;
+}
+
+#[tokio::test]
+async fn folders_that_come_later_are_followed() {
+    let mut watched = Watched::new(json!({"watch": true}), |_| {}).await;
+    watched.settle().await;
+    fs::create_dir_all(watched.path("a/b")).unwrap();
+    watched.sees("a").await;
+    watched.settle().await;
+    fs::write(watched.path("a/b/c.js"), "1").unwrap();
+    watched.sees("a/b/c.js").await;
+    fs::rename(watched.path("a"), watched.path("z")).unwrap();
+    watched.settle().await;
+    fs::write(watched.path("z/b/c.js"), "2").unwrap();
+    watched.sees("z/b/c.js").await;
+    fs::remove_dir_all(watched.path("z")).unwrap();
+    watched.settle().await;
+    fs::create_dir_all(watched.path("z")).unwrap();
+    watched.settle().await;
+    fs::write(watched.path("z/d.js"), "2").unwrap();
+    watched.sees("z/d.js").await;
+}
+
+#[tokio::test]
+async fn a_file_that_an_editor_replaces() {
+    let mut watched = Watched::new(json!({"watch": ["config.json"]}), |folder| {
+        fs::write(folder.join("config.json"), "1").unwrap();
+    })
+    .await;
+    for round in 0..3 {
+        watched.settle().await;
+        fs::write(watched.path("config.json~"), round.to_string()).unwrap();
+        watched.sees_nothing().await;
+        fs::rename(watched.path("config.json~"), watched.path("config.json")).unwrap();
+        watched.sees("config.json").await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet() {
+    let mut watched = Watched::new(json!({"watch": ["build/out"]}), |_| {}).await;
+    watched.settle().await;
+    fs::create_dir(watched.path("build")).unwrap();
+    watched.settle().await;
+    fs::create_dir(watched.path("build/out")).unwrap();
+    watched.sees("build/out").await;
+    watched.settle().await;
+    fs::write(watched.path("build/out/x"), "1").unwrap();
+    watched.sees("build/out/x").await;
+    fs::write(watched.path("build/other"), "1").unwrap();
+    watched.settle().await;
+    watched.sees_nothing().await;
+}
+
+#[tokio::test]
+async fn many_files_need_few_handles() {
+    let mut watched = Watched::new(json!({"watch": true}), |folder| {
+        for n in 0..50 {
+            let folder = folder.join(format!("f{n}"));
+            fs::create_dir(&folder).unwrap();
+            for m in 0..1000 {
+                fs::File::create(folder.join(m.to_string())).unwrap();
+            }
+        }
+    })
+    .await;
+    let before = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    watched.settle().await;
+    assert!(fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) < before + 30);
+    fs::write(watched.path("f49/999"), "1").unwrap();
+    watched.sees("f49/999").await;
+}
