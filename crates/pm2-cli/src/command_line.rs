@@ -5,11 +5,13 @@ use pm2_core::app::Map;
 use pm2_daemon::Lifetime;
 
 use crate::processes::{self, Verb};
-use crate::{daemon, query};
+use crate::{daemon, query, update};
 
 /// A command line, understood.
 pub(crate) enum Action {
     Daemon(Lifetime),
+    ReadsState(u32),
+    Update,
     Ping,
     List,
     Kill,
@@ -24,11 +26,12 @@ pub(crate) fn parse() -> anyhow::Result<Action> {
         std::process::exit(i32::from(told.use_stderr()))
     });
     Ok(match matches.subcommand() {
-        Some(("daemon", arguments)) => Action::Daemon(if arguments.get_flag("attached") {
-            Lifetime::Attached
-        } else {
-            Lifetime::Detached
-        }),
+        Some(("daemon", arguments)) => match arguments.get_one("reads-state") {
+            Some(version) => Action::ReadsState(*version),
+            None if arguments.get_flag("attached") => Action::Daemon(Lifetime::Attached),
+            None => Action::Daemon(Lifetime::Detached),
+        },
+        Some(("update", _)) => Action::Update,
         Some(("ping", _)) => Action::Ping,
         Some(("jlist", _)) => Action::List,
         Some(("kill", _)) => Action::Kill,
@@ -96,18 +99,31 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
-            Command::new("daemon").about("Serve PM2_HOME in the foreground").hide(true).arg(
-                Arg::new("attached")
-                    .long("attached")
-                    .action(ArgAction::SetTrue)
-                    .help("End, with all apps, when standard input ends"),
-            ),
+            Command::new("daemon")
+                .about("Serve PM2_HOME in the foreground")
+                .hide(true)
+                .arg(
+                    Arg::new("attached")
+                        .long("attached")
+                        .action(ArgAction::SetTrue)
+                        .help("End, with all apps, when standard input ends"),
+                )
+                .arg(
+                    Arg::new("reads-state")
+                        .long("reads-state")
+                        .value_name("version")
+                        .value_parser(clap::value_parser!(u32))
+                        .help("Only say whether what a daemon leaves can be read"),
+                ),
         )
         .subcommand(
             Command::new("ping").about("Launch the daemon if there is none, and ask it for an answer"),
         )
         .subcommand(Command::new("jlist").about("Print the process list as JSON"))
         .subcommand(Command::new("kill").about("Stop all apps and the daemon"))
+        .subcommand(
+            Command::new("update").about("Let the daemon go on with this executable; the apps do not notice"),
+        )
         .subcommands(VERBS.map(|(name, which, about)| verb(name, which, about)))
 }
 
@@ -115,6 +131,8 @@ impl Action {
     pub(crate) fn perform(self) -> anyhow::Result<()> {
         match self {
             Action::Daemon(lifetime) => daemon::run(lifetime),
+            Action::ReadsState(version) => daemon::reads_state(version),
+            Action::Update => update::update(),
             Action::Ping => query::ping(),
             Action::List => query::list(),
             Action::Kill => query::kill(),

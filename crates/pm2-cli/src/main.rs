@@ -5,6 +5,7 @@ mod connected;
 mod daemon;
 mod processes;
 mod query;
+mod update;
 
 use std::process::ExitCode;
 

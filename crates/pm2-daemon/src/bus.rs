@@ -11,6 +11,8 @@ use pm2_core::protocol::encode_event;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
+use crate::tally::{One, Tally};
+
 /// Packets a subscriber may have waiting.
 const MAX_QUEUED_PACKETS: usize = 4096;
 /// Bytes a subscriber may have waiting.
@@ -21,11 +23,14 @@ const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct Bus {
     subscribers: Arc<Mutex<Vec<Subscriber>>>,
     listening: Arc<AtomicUsize>,
+    /// Packets that have not left.
+    unsent: Tally,
 }
 
 struct Subscriber {
-    queue: mpsc::Sender<Arc<[u8]>>,
+    queue: mpsc::Sender<(Arc<[u8]>, One)>,
     queued_bytes: Arc<AtomicUsize>,
+    unsent: Tally,
     lost: u64,
 }
 
@@ -49,16 +54,17 @@ impl Bus {
 
     /// Serves one subscriber until it goes away or the bus is closed.
     pub(crate) async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let (queue, mut packets) = mpsc::channel::<Arc<[u8]>>(MAX_QUEUED_PACKETS);
+        let (queue, mut packets) = mpsc::channel::<(Arc<[u8]>, One)>(MAX_QUEUED_PACKETS);
         let queued_bytes = Arc::new(AtomicUsize::new(0));
         {
             let mut subscribers = self.subscribers.lock();
-            subscribers.push(Subscriber { queue, queued_bytes: queued_bytes.clone(), lost: 0 });
+            let (queued_bytes, unsent) = (queued_bytes.clone(), self.unsent.clone());
+            subscribers.push(Subscriber { queue, queued_bytes, unsent, lost: 0 });
             self.listening.store(subscribers.len(), Ordering::Relaxed);
         }
         let (mut input, mut output) = tokio::io::split(stream);
         let write = async {
-            while let Some(packet) = packets.recv().await {
+            while let Some((packet, _unsent)) = packets.recv().await {
                 let written = output.write_all(&packet).await;
                 queued_bytes.fetch_sub(packet.len(), Ordering::Relaxed);
                 if written.is_err() {
@@ -80,6 +86,11 @@ impl Bus {
         let mut subscribers = self.subscribers.lock();
         subscribers.retain(|subscriber| !subscriber.queue.is_closed());
         self.listening.store(subscribers.len(), Ordering::Relaxed);
+    }
+
+    /// Completes when every packet has left.
+    pub(crate) async fn sent(&self) {
+        self.unsent.zero().await;
     }
 
     /// Lets every subscriber's connection end once its queue is written.
@@ -113,7 +124,7 @@ impl Subscriber {
             return false;
         }
         self.queued_bytes.fetch_add(length, Ordering::Relaxed);
-        let sent = self.queue.try_send(frame).is_ok();
+        let sent = self.queue.try_send((frame, self.unsent.one())).is_ok();
         if !sent {
             self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
         }

@@ -1,13 +1,16 @@
 //! What all jobs share: the host, the logs, the bus, the settings.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::bus::Bus;
 use crate::cluster::ClusterPrimary;
-use crate::host::ProcessHost;
+use crate::handover::EngineState;
+use crate::host::{ExitFuture, ProcessHost};
 use crate::journal::Journal;
 use crate::logs::LogWriter;
 use crate::runtime_file::RuntimeFile;
@@ -31,6 +34,8 @@ pub(crate) struct Context {
     /// Set when whoever ends the daemon has lost patience.
     hurry: watch::Sender<bool>,
     next_worker: AtomicU64,
+    /// Processes that could not be stopped, each with its worker; nobody owns them any more.
+    survivors: Mutex<BTreeMap<i32, Option<u64>>>,
 }
 
 impl Context {
@@ -57,6 +62,7 @@ impl Context {
             ending: AtomicBool::new(false),
             hurry: watch::Sender::new(false),
             next_worker: AtomicU64::new(1),
+            survivors: Mutex::default(),
         })
     }
 
@@ -95,5 +101,40 @@ impl Context {
     /// A number for `NODE_UNIQUE_ID`, never used twice.
     pub(crate) fn next_worker(&self) -> u64 {
         self.next_worker.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Waits for the end of a process that could not be stopped: it must not stay as a zombie.
+    pub(crate) fn outlive(self: &Arc<Self>, pid: i32, worker: Option<u64>, exit: ExitFuture) {
+        self.survivors.lock().insert(pid, worker);
+        let context = self.clone();
+        tokio::spawn(async move {
+            exit.await;
+            if let Some(worker) = worker {
+                context.cluster.leave(worker).await;
+            }
+            context.survivors.lock().remove(&pid);
+        });
+    }
+
+    /// Writes down what belongs to no job.
+    pub(crate) fn freeze(&self, state: &mut EngineState) {
+        state.announced = self.is_end_announced();
+        state.next_worker = self.next_worker.load(Ordering::Relaxed);
+        state.next_pump = self.logs.latest();
+        state.runtime_folder = self.runtime_file.public_folder();
+        state.survivors = self.survivors.lock().iter().map(|(pid, worker)| (*pid, *worker)).collect();
+    }
+
+    /// Goes on from there. Survivors that are followed already stay so.
+    pub(crate) fn thaw(self: &Arc<Self>, state: &EngineState) {
+        self.announced.store(state.announced, Ordering::Relaxed);
+        self.next_worker.store(state.next_worker, Ordering::Relaxed);
+        self.logs.number_from(state.next_pump);
+        self.runtime_file.set_public_folder(state.runtime_folder.clone());
+        for (pid, worker) in &state.survivors {
+            if !self.survivors.lock().contains_key(pid) {
+                self.outlive(*pid, *worker, self.host.follow(*pid));
+            }
+        }
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::clock::epoch_ms;
 use crate::job::Command;
 use crate::supervisor::Supervisor;
+use crate::tally::{Gate, Tally};
+use crate::upgrade::{Upgrade, Upgrades};
 
 /// Why the daemon ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +26,40 @@ pub(crate) struct Engine {
     pub(crate) supervisor: Supervisor,
     /// Epoch ms of the daemon's start.
     pub(crate) started_at: i64,
+    /// Commands that clients wait for.
+    pub(crate) under_way: Tally,
+    /// Bytes of replies that have not left.
+    pub(crate) unsent: Tally,
+    /// Shut, no command and no connection is looked at.
+    pub(crate) gate: Gate,
+    /// For [`crate::upgrade`].
+    pub(crate) upgrades: Upgrades,
     ending: Mutex<Option<oneshot::Sender<Ending>>>,
 }
 
+/// What the engine asks of whoever runs it.
+pub(crate) struct Wishes {
+    /// The reason for its end.
+    pub(crate) ended: oneshot::Receiver<Ending>,
+    /// Programs that are to run in this process's place.
+    pub(crate) upgrades: mpsc::Receiver<Upgrade>,
+}
+
 impl Engine {
-    /// An engine, and the receiver of the reason for its end.
-    pub(crate) fn new(supervisor: Supervisor) -> (Arc<Engine>, oneshot::Receiver<Ending>) {
+    /// An engine that was started at that moment (epoch ms).
+    pub(crate) fn new(supervisor: Supervisor, started_at: i64) -> (Arc<Engine>, Wishes) {
         let (ending, ended) = oneshot::channel();
-        let engine = Engine { supervisor, started_at: epoch_ms(), ending: Mutex::new(Some(ending)) };
-        (Arc::new(engine), ended)
+        let (upgrades, wanted) = Upgrades::new();
+        let engine = Engine {
+            supervisor,
+            started_at,
+            under_way: Tally::default(),
+            unsent: Tally::default(),
+            gate: Gate::opened(),
+            upgrades,
+            ending: Mutex::new(Some(ending)),
+        };
+        (Arc::new(engine), Wishes { ended, upgrades: wanted })
     }
 
     /// Asks for the end; only the first reason counts.

@@ -3,112 +3,41 @@
 //! Bounded both ways: a line has a limit, the queue to an app has a limit, and an app that floods
 //! its channel is held up by its own reader. The channel of a cluster worker is served by [`crate::cluster`].
 
+mod channel;
 mod lines;
 mod message;
 mod outbox;
 
-use std::io;
-use std::os::fd::AsRawFd;
-use std::sync::Arc;
-
-use tokio::io::Interest;
-use tokio::net::UnixStream;
-use tokio::sync::mpsc;
-
+pub(crate) use channel::{Channel, Ends, closed, open, thaw};
 pub(crate) use lines::Lines;
 pub(crate) use message::{AppMessage, Line, parse};
 pub(crate) use outbox::{ChannelSender, Outbox, outbox};
 
-use crate::sys::send_with_descriptor;
-
 /// Messages that may wait for the job's task.
 pub(crate) const MAX_INCOMING: usize = 64;
 
-/// Serves our end of a channel: returns the sender and the stream of messages, which ends when the
-/// app closes its end.
-///
-/// # Errors
-/// When the socket cannot be registered with the reactor.
-pub(crate) fn open(
-    socket: std::os::unix::net::UnixStream,
-) -> io::Result<(ChannelSender, mpsc::Receiver<AppMessage>)> {
-    let stream = Arc::new(UnixStream::from_std(socket)?);
-    let (sender, outbox) = outbox(None);
-    let (deliver, incoming) = mpsc::channel(MAX_INCOMING);
-    tokio::spawn(write(stream.clone(), outbox));
-    tokio::spawn(read(stream, deliver));
-    Ok((sender, incoming))
-}
-
-async fn read(stream: Arc<UnixStream>, deliver: mpsc::Sender<AppMessage>) {
-    let mut lines = Lines::default();
-    let mut complete = Vec::new();
-    loop {
-        if stream.readable().await.is_err() {
-            return;
-        }
-        // The buffer lives on the stack and for no longer than this call, so that an idle channel
-        // costs nothing.
-        match read_chunk(&stream, &mut lines, &mut complete) {
-            Ok(0) => return,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(_) => return,
-        }
-        for line in complete.drain(..) {
-            let messages = match parse(line) {
-                Some(Line::Message(message)) => [Some(message), None],
-                Some(Line::Handle(message)) => [Some(AppMessage::Handle), message],
-                // Frames of the cluster module have no business here.
-                _ => continue,
-            };
-            for message in messages.into_iter().flatten() {
-                if deliver.send(message).await.is_err() {
-                    return;
-                }
-            }
-        }
-    }
-}
-
-fn read_chunk(stream: &UnixStream, lines: &mut Lines, complete: &mut Vec<Vec<u8>>) -> io::Result<usize> {
-    let mut chunk = [0; 8192];
-    let count = stream.try_read(&mut chunk)?;
-    lines.feed(&chunk[..count], |line| complete.push(line));
-    Ok(count)
-}
-
-async fn write(stream: Arc<UnixStream>, mut outbox: Outbox) {
-    while let Some(line) = outbox.next().await {
-        let mut rest = line.as_slice();
-        while !rest.is_empty() {
-            if stream.writable().await.is_err() {
-                return;
-            }
-            let sent =
-                stream.try_io(Interest::WRITABLE, || send_with_descriptor(stream.as_raw_fd(), rest, None));
-            match sent {
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
-        outbox.sent(line.len());
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader, Write};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use tokio::sync::mpsc;
 
     use super::outbox::{MAX_OUTGOING, SendError};
     use super::*;
+    use crate::handover::{Bytes, Descriptors, MessageState};
     use crate::sys::channel_pair;
 
-    fn pair() -> (ChannelSender, mpsc::Receiver<AppMessage>, std::os::unix::net::UnixStream) {
+    fn ends() -> (Ends, UnixStream) {
         let (ours, theirs) = channel_pair().unwrap();
-        let (sender, receiver) = open(ours).unwrap();
-        (sender, receiver, theirs.into())
+        (open(ours).unwrap(), theirs.into())
+    }
+
+    /// A channel whose tasks go on until its end.
+    fn pair() -> (ChannelSender, mpsc::Receiver<AppMessage>, UnixStream) {
+        let (ends, app) = ends();
+        std::mem::forget(ends.channel);
+        (ends.sender, ends.messages, app)
     }
 
     #[tokio::test]
@@ -155,5 +84,94 @@ mod tests {
         assert_eq!(sender.send(&text), Ok(()));
         assert_eq!(sender.send(&text), Err(SendError::Full));
         drop(app);
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_channel_loses_nothing() {
+        let (before, mut app) = ends();
+        let message = format!("{{\"a\":\"{}\"}}\n", "\u{e4}".repeat(150_000));
+        let (begin, end) = message.as_bytes().split_at(100_001);
+        // More than its job has room for, then half a message.
+        for number in 0..2 * MAX_INCOMING {
+            app.write_all(format!("{number}\n").as_bytes()).unwrap();
+        }
+        let Ends { sender, mut messages, channel } = before;
+        let writing = tokio::task::spawn_blocking({
+            let (mut app, begin) = (app.try_clone().unwrap(), begin.to_vec());
+            move || app.write_all(&begin).unwrap()
+        });
+        let mut got = Vec::new();
+        while got.len() < MAX_INCOMING / 2 {
+            got.extend(messages.recv().await);
+        }
+        // The app does not read: most of it stays here.
+        let lines: Vec<String> = (0..300).map(|number| format!("\"{number}{}\"", "x".repeat(2000))).collect();
+        for line in &lines {
+            sender.send(line).unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut descriptors = Descriptors::default();
+        let state = channel.unwrap().freeze(&mut descriptors).await.unwrap();
+        assert!(!state.unsent.0.is_empty());
+        let said = std::iter::from_fn(|| messages.try_recv().ok()).collect();
+        let after = thaw(state, said, &mut descriptors).unwrap();
+        assert!(descriptors.numbers().is_empty());
+        let reading = tokio::task::spawn_blocking({
+            let app = app.try_clone().unwrap();
+            move || BufReader::new(app).lines().take(300).collect::<Result<Vec<_>, _>>().unwrap()
+        });
+        messages = after.messages;
+        while got.len() < 2 * MAX_INCOMING {
+            got.extend(messages.recv().await);
+        }
+        writing.await.unwrap();
+        app.write_all(end).unwrap();
+        assert_eq!(messages.recv().await, Some(AppMessage::Raw(message.trim_end().to_owned())));
+        let numbers = (0..2 * MAX_INCOMING).map(|number| AppMessage::Raw(number.to_string()));
+        assert_eq!(got, numbers.collect::<Vec<_>>());
+        assert_eq!(reading.await.unwrap(), lines);
+        // All that was unsent has been given back to the limit.
+        assert!(after.sender.send(&format!("\"{}\"", "x".repeat(16 * 1024 * 1024))).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_closed_channel_is_not_handed_over() {
+        let (ends, app) = ends();
+        let Ends { mut messages, channel, .. } = ends;
+        drop(app);
+        assert_eq!(messages.recv().await, None);
+        assert!(channel.unwrap().freeze(&mut Descriptors::default()).await.is_none());
+        let mut closed = closed(vec![AppMessage::Ready, AppMessage::Online]);
+        assert_eq!(closed.sender.send("1"), Err(SendError::Closed));
+        assert_eq!(closed.messages.recv().await, Some(AppMessage::Ready));
+        assert_eq!(closed.messages.recv().await, Some(AppMessage::Online));
+        assert_eq!(closed.messages.recv().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_channel_that_nobody_owns_is_closed() {
+        let (ends, mut app) = ends();
+        drop(ends);
+        let end = tokio::task::spawn_blocking(move || app.read(&mut [0]).unwrap());
+        assert_eq!(end.await.unwrap(), 0);
+    }
+
+    #[test]
+    fn every_message_comes_back() {
+        let keys = ["null:80:4".to_owned()].into();
+        for message in [
+            AppMessage::Ready,
+            AppMessage::NodeVersion("20".to_owned()),
+            AppMessage::Typed { kind: "k".to_owned(), data: "{}".to_owned() },
+            AppMessage::Raw("\"\"".to_owned()),
+            AppMessage::Handle,
+            AppMessage::Online,
+            AppMessage::Listening(keys),
+        ] {
+            let text = serde_json::to_string(&message.clone().freeze()).unwrap();
+            let state: MessageState = serde_json::from_str(&text).unwrap();
+            assert_eq!(AppMessage::thaw(state), message);
+        }
+        assert_eq!(serde_json::to_string(&Bytes(vec![255])).unwrap(), "\"\u{ff}\"");
     }
 }

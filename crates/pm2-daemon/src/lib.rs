@@ -9,6 +9,7 @@ mod cluster;
 mod context;
 mod date_format;
 mod engine;
+mod handover;
 mod host;
 mod ipc;
 mod job;
@@ -23,7 +24,10 @@ mod server;
 mod settings;
 mod supervisor;
 mod sys;
+mod tally;
+mod upgrade;
 mod watch;
 
 pub use ready::Ready;
 pub use run::{DaemonError, Lifetime, Outcome, run};
+pub use upgrade::{Predecessor, reads_state};

@@ -80,7 +80,7 @@ impl Ready {
 
 /// Holds the lowest free number, 3, for ever: a new process gets its channel there, and no descriptor of
 /// ours, such as the one over which a failed start is reported, may be in the way.
-fn occupy_lowest() {
+pub(crate) fn occupy_lowest() {
     if let Ok(null) = File::open("/dev/null") {
         std::mem::forget(null);
     }

@@ -1,34 +1,37 @@
 //! A daemon's life: lock, sockets, ready, service, and the orderly end.
 
 mod banner;
+mod lock;
+mod signals;
+mod sockets;
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
 use pm2_core::dump;
-use pm2_core::home::{Endpoint, Home, HomeError};
+use pm2_core::home::{Home, HomeError};
 use tokio::io::AsyncReadExt;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bus::Bus;
+use crate::clock::epoch_ms;
 use crate::context::Context;
 use crate::engine::{Ending, Engine};
+use crate::handover::{self, Descriptors, HomeState, State};
 use crate::host::InProcessHost;
 use crate::job::{JobHandle, View};
 use crate::journal::Journal;
 use crate::logs::LogWriter;
 use crate::ready::Ready;
-use crate::server::{self, Listener, Service};
+use crate::server::{self, Service};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
-use crate::sys::{Signal, raise_descriptor_limit, send_signal};
-
-/// How long a daemon that finds the lock taken waits for the other one to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use crate::sys::{Signal, leave_signals_to_others, raise_descriptor_limit, send_signal, take_signals_again};
+use crate::upgrade::{self, Predecessor};
+use lock::Lock;
+pub(crate) use signals::{Received, Signals};
+use sockets::{Socket, Sockets};
 
 /// Threads that start apps.
 const BLOCKING_THREADS: usize = 4;
@@ -86,6 +89,9 @@ pub enum DaemonError {
         /// Process id from the pid file.
         pid: Option<i32>,
     },
+    /// What an earlier image of this process has left cannot be used.
+    #[error("cannot go on with what the daemon before has left: {0}")]
+    Predecessor(io::Error),
     /// The system refuses a thread, a poll descriptor or a signal handler.
     #[error("cannot start: {0}")]
     System(io::Error),
@@ -104,72 +110,140 @@ impl DaemonError {
                 _ => "PM2_DAEMON_START",
             },
             DaemonError::Unresponsive { .. } => "PM2_DAEMON_UNRESPONSIVE",
-            DaemonError::System(_) => "PM2_DAEMON_START",
+            DaemonError::Predecessor(_) | DaemonError::System(_) => "PM2_DAEMON_START",
         }
     }
 }
 
-/// Serves a home until somebody ends it. Standard output is the daemon's log.
+/// Serves a home until somebody ends it. Standard output is the daemon's log. With a predecessor it goes on with the apps
+/// and the sockets of that one.
 ///
 /// # Errors
 /// Everything that keeps it from serving; nothing of the home is changed then but missing folders.
-pub fn run(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Outcome, DaemonError> {
+pub fn run(
+    home: &Home,
+    lifetime: Lifetime,
+    predecessor: Option<Predecessor>,
+    ready: &mut Ready,
+) -> Result<Outcome, DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Starts of apps wait for disks and for the new program; a few at a time fill the machine.
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_keep_alive(Duration::from_secs(1))
         .thread_stack_size(512 * 1024)
+        .on_thread_start(leave_signals_to_others)
         .build()
         .map_err(DaemonError::System)?;
-    let outcome = runtime.block_on(serve(home, lifetime, ready));
+    let outcome = runtime.block_on(serve(home, lifetime, predecessor, ready));
     // Tasks of apps that outlived the end are not waited for.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Outcome, DaemonError> {
-    home.check_sockets()?;
-    home.create()?;
-    let _lock = match own(home).await? {
-        Ownership::Ours(lock) => lock,
-        Ownership::Others => return Ok(Outcome::AlreadyRunning { pid: read_pid(&home.pid_file) }),
-    };
-    // A daemon of npm's pm2 takes no lock; it is alive if it answers.
-    if answers(&home.rpc).await {
-        return Ok(Outcome::AlreadyRunning { pid: read_pid(&home.pid_file) });
-    }
-
+async fn serve(
+    home: &Home,
+    lifetime: Lifetime,
+    predecessor: Option<Predecessor>,
+    ready: &mut Ready,
+) -> Result<Outcome, DaemonError> {
     raise_descriptor_limit();
     let settings = Settings::read(&home.dir, &|key| std::env::var(key).ok());
-    let (bus_listener, rpc_listener) = bind_sockets(home, &settings).await?;
-    write_pid(&home.pid_file)?;
+    let left = predecessor.map(Predecessor::read).transpose().map_err(DaemonError::Predecessor)?;
+    let (hold, left) = match left {
+        Some((state, mut descriptors)) => {
+            let hold = Hold::thaw(home, &state.home, &mut descriptors).map_err(DaemonError::Predecessor)?;
+            (hold, Some((state, descriptors)))
+        }
+        None => match Hold::take(home, &settings).await? {
+            Some(hold) => (hold, None),
+            None => return Ok(Outcome::AlreadyRunning { pid: read_pid(&home.pid_file) }),
+        },
+    };
     let bus = Bus::default();
     let journal = Journal::new(bus.clone(), &settings.log_date_format);
     let logs = LogWriter::start(journal.clone()).map_err(DaemonError::System)?;
     let context = Context::new(Box::new(InProcessHost), logs, bus, journal.clone(), settings.clone());
-    let (engine, mut ended) = Engine::new(Supervisor::new(context));
+    let started_at = left.as_ref().map_or_else(epoch_ms, |(state, _)| state.engine.started_at);
+    let (engine, mut wishes) = Engine::new(Supervisor::new(context), started_at);
 
     let mut signals = Signals::install().map_err(DaemonError::System)?;
-    let sockets = [SocketFile::of(&home.rpc), SocketFile::of(&home.bus)];
-    let bus_service = tokio::spawn(server::serve(bus_listener, Service::Bus(engine.clone())));
-    let rpc_service = tokio::spawn(server::serve(rpc_listener, Service::Rpc(engine.clone())));
-    banner::write(home, &settings, &journal);
+    // The image before has held them up.
+    take_signals_again();
+    match left {
+        Some((state, descriptors)) => go_on(&engine, state, descriptors),
+        None => banner::write(home, &settings, &journal),
+    }
+    let Hold { sockets: Sockets { bus, rpc }, .. } = &hold;
+    let bus_service = tokio::spawn(server::serve(bus.listener.clone(), Service::Bus(engine.clone())));
+    let rpc_service = tokio::spawn(server::serve(rpc.listener.clone(), Service::Rpc(engine.clone())));
     ready.serving();
 
     let ending = loop {
         tokio::select! {
-            ending = &mut ended => break ending.unwrap_or(Ending::Signal),
+            ending = &mut wishes.ended => break ending.unwrap_or(Ending::Signal),
             () = owner_gone(), if lifetime == Lifetime::Attached => break Ending::OwnerGone,
             signal = signals.next() => match signal {
                 Received::End => break Ending::Signal,
                 Received::ReloadLogs => engine.reload_logs(),
+            },
+            Some(wish) = wishes.upgrades.recv() => {
+                let failure = upgrade::perform(&engine, &hold, lifetime, &mut signals, &wish.program).await;
+                wish.has_failed(failure);
             }
         }
     };
-    let ended = end(home, &engine, ending, [rpc_service, bus_service], &sockets);
+    let ended = end(home, &engine, ending, [rpc_service, bus_service], hold);
     hurrying(ended, &mut signals, &engine).await;
     Ok(Outcome::Served)
+}
+
+/// Makes everything live again that an earlier image has left.
+fn go_on(engine: &Arc<Engine>, state: State, descriptors: Descriptors) {
+    let (program, at, n_jobs) = (state.program.clone(), state.at, state.jobs.len());
+    handover::thaw(engine, state, descriptors);
+    engine.supervisor.context.journal.log(format_args!(
+        "pm2-rs {} goes on with {n_jobs} processes of version {program} after {} ms",
+        pm2_core::VERSION,
+        epoch_ms().saturating_sub(at)
+    ));
+}
+
+/// What makes this process the daemon of a home.
+pub(crate) struct Hold {
+    lock: Lock,
+    sockets: Sockets,
+}
+
+impl Hold {
+    /// Takes the lock, the sockets and the pid file; `None` when another daemon serves.
+    async fn take(home: &Home, settings: &Settings) -> Result<Option<Hold>, DaemonError> {
+        home.check_sockets()?;
+        home.create()?;
+        let Some(lock) = Lock::take(home).await? else { return Ok(None) };
+        let sockets = Sockets::bind(home, settings).await?;
+        write_pid(&home.pid_file)?;
+        Ok(Some(Hold { lock, sockets }))
+    }
+
+    /// Everything as data; it stays in use here.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub(crate) fn freeze(&self, descriptors: &mut Descriptors) -> io::Result<HomeState> {
+        Ok(HomeState {
+            lock: self.lock.freeze(descriptors)?,
+            rpc: self.sockets.rpc.freeze(descriptors)?,
+            bus: self.sockets.bus.freeze(descriptors)?,
+        })
+    }
+
+    fn thaw(home: &Home, state: &HomeState, descriptors: &mut Descriptors) -> io::Result<Hold> {
+        let lock = Lock::thaw(state.lock, descriptors)?;
+        let rpc = Socket::thaw(&home.rpc, &state.rpc, descriptors)?;
+        let bus = Socket::thaw(&home.bus, &state.bus, descriptors)?;
+        Ok(Hold { lock, sockets: Sockets { bus, rpc } })
+    }
 }
 
 /// Ends the apps, then everything that tells of this daemon.
@@ -178,7 +252,7 @@ async fn end(
     engine: &Arc<Engine>,
     ending: Ending,
     services: [tokio::task::JoinHandle<()>; 2],
-    sockets: &[Option<SocketFile>],
+    hold: Hold,
 ) {
     let context = &engine.supervisor.context;
     context.begin_end();
@@ -202,9 +276,8 @@ async fn end(
         // Aborted is what it shall be.
         drop(service.await);
     }
-    for socket in sockets.iter().flatten() {
-        socket.remove();
-    }
+    let Hold { lock, sockets } = hold;
+    sockets.close();
     // Another daemon may serve a home that was removed and made anew under this one.
     if read_pid(&home.pid_file) == i32::try_from(std::process::id()).ok() {
         remove(&home.pid_file);
@@ -217,6 +290,8 @@ async fn end(
         Ending::Killed { .. } => "PM2 successfully stopped",
         Ending::Signal | Ending::OwnerGone => "Exited peacefully",
     });
+    // Nothing of this daemon is left that another one could meet.
+    drop(lock);
 }
 
 /// Waits for the end; a second signal means that whoever ends the daemon has lost patience.
@@ -232,28 +307,6 @@ async fn hurrying(ended: impl Future<Output = ()>, signals: &mut Signals, engine
     }
 }
 
-/// A socket's file as it was bound, so that only this one is removed.
-struct SocketFile {
-    path: PathBuf,
-    device: u64,
-    inode: u64,
-}
-
-impl SocketFile {
-    fn of(endpoint: &Endpoint) -> Option<SocketFile> {
-        let Endpoint::Unix(path) = endpoint else { return None };
-        let meta = std::fs::symlink_metadata(path).ok()?;
-        Some(SocketFile { path: path.clone(), device: meta.dev(), inode: meta.ino() })
-    }
-
-    fn remove(&self) {
-        let same = |meta: std::fs::Metadata| (meta.dev(), meta.ino()) == (self.device, self.inode);
-        if std::fs::symlink_metadata(&self.path).is_ok_and(same) {
-            remove(&self.path);
-        }
-    }
-}
-
 fn write_dump(home: &Home, jobs: &[JobHandle]) -> Result<(), String> {
     let entries: Vec<_> =
         jobs.iter().filter_map(|job| job.peek(View::pm2_env)?.as_object().and_then(dump::entry)).collect();
@@ -261,86 +314,6 @@ fn write_dump(home: &Home, jobs: &[JobHandle]) -> Result<(), String> {
         return Ok(());
     }
     dump::save(&home.dump_file, &home.dump_backup_file, &entries).map_err(|error| error.to_string())
-}
-
-fn take_lock(path: &Path) -> Result<Option<Flock<std::fs::File>>, DaemonError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let failed = |action, source| DaemonError::File { action, path: path.to_owned(), source };
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| failed("open", error))?;
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-        Err((_, errno)) => Err(failed("lock", errno.into())),
-    }
-}
-
-enum Ownership {
-    Ours(Flock<std::fs::File>),
-    /// Another daemon serves.
-    Others,
-}
-
-/// Takes the lock. While another daemon holds it, that one is starting (soon it answers), serving,
-/// or ending (soon the lock is free).
-async fn own(home: &Home) -> Result<Ownership, DaemonError> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        if let Some(lock) = take_lock(&home.lock_file)? {
-            return Ok(Ownership::Ours(lock));
-        }
-        if answers(&home.rpc).await {
-            return Ok(Ownership::Others);
-        }
-        if tokio::time::Instant::now() > deadline {
-            return Err(DaemonError::Unresponsive {
-                path: home.lock_file.clone(),
-                pid: read_pid(&home.pid_file),
-            });
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn answers(endpoint: &Endpoint) -> bool {
-    match endpoint {
-        Endpoint::Unix(path) => tokio::net::UnixStream::connect(path).await.is_ok(),
-        Endpoint::Tcp(address) => tokio::net::TcpStream::connect(address).await.is_ok(),
-    }
-}
-
-async fn bind_sockets(home: &Home, settings: &Settings) -> Result<(Listener, Listener), DaemonError> {
-    for endpoint in [&home.bus, &home.rpc] {
-        if let Endpoint::Unix(path) = endpoint {
-            // Nobody answers there and the lock is ours: left by a killed daemon.
-            remove(path);
-        }
-    }
-    // No moment in which somebody else could connect; apps are started with the usual mask.
-    let mask = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
-    let bus = Listener::bind(&home.bus).await;
-    let rpc = Listener::bind(&home.rpc).await;
-    nix::sys::stat::umask(mask);
-    let failed = |endpoint: &Endpoint| {
-        let endpoint = endpoint.to_string();
-        move |source| DaemonError::Listen { endpoint, source }
-    };
-    let (bus, rpc) = (bus.map_err(failed(&home.bus))?, rpc.map_err(failed(&home.rpc))?);
-    if let Some((user, group)) = settings.socket_owner {
-        for endpoint in [&home.bus, &home.rpc] {
-            if let Endpoint::Unix(path) = endpoint {
-                std::os::unix::fs::chown(path, Some(user), Some(group)).map_err(|source| {
-                    DaemonError::File { action: "change the owner of", path: path.clone(), source }
-                })?;
-            }
-        }
-    }
-    Ok((bus, rpc))
 }
 
 fn write_pid(path: &Path) -> Result<(), DaemonError> {
@@ -370,43 +343,4 @@ async fn owner_gone() {
     };
     let mut ignored = [0; 64];
     while matches!(input.read(&mut ignored).await, Ok(count) if count > 0) {}
-}
-
-enum Received {
-    End,
-    ReloadLogs,
-}
-
-/// The signals of specification `lifecycle.md` §14.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    quit: tokio::signal::unix::Signal,
-    reload: tokio::signal::unix::Signal,
-    hangup: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn install() -> io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            quit: signal(SignalKind::quit())?,
-            reload: signal(SignalKind::user_defined2())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Received {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return Received::End,
-                _ = self.interrupt.recv() => return Received::End,
-                _ = self.quit.recv() => return Received::End,
-                _ = self.reload.recv() => return Received::ReloadLogs,
-                // Ignored, as a terminal that closes must not end the daemon.
-                _ = self.hangup.recv() => {}
-            }
-        }
-    }
 }

@@ -24,6 +24,16 @@ impl RuntimeFile {
         RuntimeFile { home: home.to_owned(), public: Mutex::new(None) }
     }
 
+    /// The folder outside the home, if there is one; whoever is told goes on with it.
+    pub(crate) fn public_folder(&self) -> Option<String> {
+        self.public.lock().as_ref().and_then(|folder| folder.to_str()).map(str::to_owned)
+    }
+
+    /// Goes on with a folder that was made earlier.
+    pub(crate) fn set_public_folder(&self, folder: Option<String>) {
+        *self.public.lock() = folder.map(PathBuf::from);
+    }
+
     /// The path to preload for an app of the daemon's user (`None`) or of another one.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use crate::engine::Engine;
 use crate::methods;
 use crate::sys::peer_is_trusted;
+use crate::tally::Tally;
 
 /// Requests of one connection that may be under way; further ones wait in the socket.
 const MAX_UNDER_WAY: usize = 256;
@@ -48,6 +50,29 @@ impl Listener {
         })
     }
 
+    /// The socket, once more: it listens for as long as one of them is open.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Listener::Unix(listener) => listener.as_fd(),
+            Listener::Tcp(listener) => listener.as_fd(),
+        }
+        .try_clone_to_owned()
+    }
+
+    /// The other way round.
+    ///
+    /// # Errors
+    /// When it is no listening socket of the kind.
+    pub(crate) fn adopt(endpoint: &Endpoint, socket: OwnedFd) -> io::Result<Listener> {
+        Ok(match endpoint {
+            Endpoint::Unix(_) => Listener::Unix(UnixListener::from_std(socket.into())?),
+            Endpoint::Tcp(_) => Listener::Tcp(TcpListener::from_std(socket.into())?),
+        })
+    }
+
     async fn accept(&self) -> io::Result<Stream> {
         match self {
             Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
@@ -69,14 +94,18 @@ pub(crate) enum Service {
 }
 
 /// Accepts until it is dropped; all connections end with it.
-pub(crate) async fn serve(listener: Listener, service: Service) {
+pub(crate) async fn serve(listener: Arc<Listener>, service: Service) {
     let mut connections = JoinSet::new();
     let engine = match &service {
         Service::Rpc(engine) | Service::Bus(engine) => engine.clone(),
     };
     let context = &engine.supervisor.context;
     loop {
+        // Meanwhile the system keeps whoever comes.
+        engine.gate.open().await;
         let stream = tokio::select! {
+            biased;
+            () = engine.gate.shut() => continue,
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
@@ -113,7 +142,7 @@ async fn converse(service: Service, stream: impl AsyncRead + AsyncWrite + Unpin 
 async fn answer_requests(engine: Arc<Engine>, stream: impl AsyncRead + AsyncWrite + Send + 'static) {
     let (mut input, output) = tokio::io::split(stream);
     let (replies, outbox) = mpsc::unbounded_channel();
-    let backlog = Arc::new(Backlog::default());
+    let backlog = Arc::new(Backlog::new(engine.unsent.clone()));
     // Aborted with this task when the client leaves.
     let mut writer = JoinSet::new();
     writer.spawn(write_replies(output, outbox, backlog.clone()));
@@ -127,6 +156,7 @@ async fn answer_requests(engine: Arc<Engine>, stream: impl AsyncRead + AsyncWrit
         };
         decoder.feed(&chunk[..count]);
         loop {
+            engine.gate.open().await;
             let message = match decoder.next().map(|arguments| arguments.map(decode_request)) {
                 Ok(Some(Ok(message))) => message,
                 Ok(None) => break,
@@ -173,21 +203,34 @@ async fn write_replies(
 }
 
 /// Bytes of replies that a client has not read yet.
-#[derive(Default)]
 struct Backlog {
     bytes: AtomicUsize,
+    /// Those of all clients.
+    all: Tally,
     /// Nothing can be written any more.
     abandoned: AtomicBool,
     changed: Notify,
 }
 
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.all.remove(*self.bytes.get_mut());
+    }
+}
+
 impl Backlog {
+    fn new(all: Tally) -> Backlog {
+        Backlog { bytes: AtomicUsize::new(0), all, abandoned: AtomicBool::new(false), changed: Notify::new() }
+    }
+
     fn add(&self, bytes: usize) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.add(bytes);
     }
 
     fn remove(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.all.remove(bytes);
         self.changed.notify_one();
     }
 

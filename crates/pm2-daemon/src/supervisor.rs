@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::epoch_ms;
 use crate::context::Context;
-use crate::job::{self, AppSpec, Command, JobHandle, Reply, Status, View};
+use crate::job::{self, AppSpec, Command, Frozen, JobHandle, Reply, Status, View};
 use crate::metrics::Metrics;
 
 /// All jobs of this daemon.
@@ -134,6 +136,43 @@ impl Supervisor {
     /// Publishes a `process:event` about a job.
     pub(crate) fn publish(&self, job: &JobHandle, event: &str, manually: bool) {
         self.context.bus.publish("process:event", || job.peek(|view| view.process_event(event, manually)));
+    }
+
+    /// Stops the tasks of all jobs, each between two commands, and gives them. The flag says that some had not finished
+    /// what they do when the time was over, and go on.
+    pub(crate) async fn freeze(&self, deadline: Instant) -> (Vec<Frozen>, bool) {
+        let asked: Vec<_> = self
+            .jobs()
+            .iter()
+            .map(|job| {
+                let (to, frozen) = oneshot::channel();
+                drop(job.ask(Command::Freeze(to)));
+                frozen
+            })
+            .collect();
+        let mut stopped = Vec::new();
+        let mut is_late = false;
+        for frozen in asked {
+            match timeout_at(deadline, frozen).await {
+                Ok(Ok(job)) => stopped.push(job),
+                // Deleted meanwhile.
+                Ok(Err(_)) => {}
+                Err(_) => is_late = true,
+            }
+        }
+        (stopped, is_late)
+    }
+
+    /// The id that the next entry gets.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.table.lock().next_id
+    }
+
+    /// Takes jobs that were frozen back into the table.
+    pub(crate) fn thaw(&self, jobs: Vec<JobHandle>, next_id: u32) {
+        let mut table = self.table.lock();
+        table.next_id = next_id;
+        table.jobs.extend(jobs.into_iter().map(|job| (job.peek(|view| view.id), job)));
     }
 
     fn forget(&self, id: u32) {

@@ -9,6 +9,7 @@ mod client;
 mod home;
 pub(crate) mod load;
 mod proc;
+pub(crate) mod upgrade;
 
 use std::time::{Duration, Instant};
 

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
+use crate::handover::{Bytes, FrameState, Shared, Sharing, WorkerChannelState};
 use crate::ipc::{Lines, Outbox};
 use crate::sys::send_with_descriptor;
 
@@ -69,6 +70,58 @@ impl Channel {
             n_text: 0,
             n_read: 0,
         }
+    }
+
+    /// The channel as data; what clients have sent comes after everything else.
+    pub(super) fn freeze(mut self, shared: &mut Shared) -> WorkerChannelState {
+        let frame = |frame: Frame, shared: &mut Shared| FrameState {
+            rest: Bytes(frame.bytes[frame.n_sent..].to_vec()),
+            descriptor: frame.descriptor.map(|descriptor| shared.keep_share(descriptor)),
+            is_message: frame.is_message,
+        };
+        let mut unsent: Vec<FrameState> = self.unsent.drain(..).map(|unsent| frame(unsent, shared)).collect();
+        while let Some(message) = self.outbox.try_next() {
+            unsent.push(FrameState { rest: Bytes(message), descriptor: None, is_message: true });
+        }
+        WorkerChannelState {
+            socket: shared.keep(self.stream),
+            lines: self.lines.freeze(),
+            unsent,
+            on_the_way: self.on_the_way.iter().map(|sent| (sent.seq, sent.n_text)).collect(),
+            held: self.held.into_iter().map(|(line, socket)| (line, shared.keep_share(socket))).collect(),
+            n_text: self.n_text,
+            n_read: self.n_read,
+        }
+    }
+
+    /// The channel that was frozen. How much text is unread in it is taken to be much, until the worker answers.
+    ///
+    /// # Errors
+    /// When a descriptor was not kept.
+    pub(super) fn thaw(
+        state: WorkerChannelState,
+        outbox: Outbox,
+        sharing: &mut Sharing,
+    ) -> io::Result<Channel> {
+        let frame = |state: FrameState, sharing: &mut Sharing| {
+            let descriptor = state.descriptor.map(|descriptor| sharing.take_share(descriptor)).transpose()?;
+            Ok(Frame { bytes: state.rest.0, n_sent: 0, descriptor, is_message: state.is_message })
+        };
+        let unsent =
+            state.unsent.into_iter().map(|unsent| frame(unsent, sharing)).collect::<io::Result<_>>()?;
+        let held = state.held.into_iter().map(|(line, socket)| Ok((line, sharing.take_share(socket)?)));
+        let held = held.collect::<io::Result<_>>()?;
+        let on_the_way = state.on_the_way.into_iter().map(|(seq, n_text)| OnTheWay { seq, n_text });
+        Ok(Channel {
+            stream: sharing.take(state.socket)?.into(),
+            lines: Lines::thaw(state.lines),
+            outbox,
+            unsent,
+            on_the_way: on_the_way.collect(),
+            held,
+            n_text: state.n_text + MAX_UNREAD + 1,
+            n_read: state.n_read,
+        })
     }
 
     pub(super) fn raw(&self) -> RawFd {
@@ -203,7 +256,7 @@ mod tests {
 
     fn pair() -> (Channel, ChannelSender, UnixStream) {
         let (ours, theirs) = channel_pair().unwrap();
-        let (sender, outbox) = outbox(None);
+        let (sender, outbox) = outbox(None, 0);
         (Channel::new(ours, outbox), sender, theirs.into())
     }
 

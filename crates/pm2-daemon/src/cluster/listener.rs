@@ -71,7 +71,7 @@ pub(super) struct Listener {
     /// No descriptor was left for a connection; tried again then.
     pub(super) out_of_descriptors: Option<Instant>,
     /// Goes with the listener.
-    pub(super) _path: Option<BoundPath>,
+    pub(super) path: Option<BoundPath>,
 }
 
 /// A listening socket, kept open for as long as the listener is.

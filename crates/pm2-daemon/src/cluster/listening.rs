@@ -180,7 +180,7 @@ impl Primary {
             steering: Steering::First,
             last: 0,
             out_of_descriptors: None,
-            _path: path,
+            path,
         };
         self.listeners.insert(id, listener);
         if way != Way::Share {
@@ -242,7 +242,7 @@ impl Primary {
     }
 
     /// Begins or ends to be told of connections that wait on a socket.
-    fn watch(&mut self, id: usize, n: usize, watched: bool) {
+    pub(super) fn watch(&mut self, id: usize, n: usize, watched: bool) {
         let Some(socket) = self.listeners.get_mut(&id).and_then(|listener| listener.sockets.get_mut(n))
         else {
             return;
@@ -365,25 +365,33 @@ impl Primary {
 
     /// Steers new connections to those who can take them now.
     pub(super) fn members_changed(&mut self, id: usize) {
-        let Some(listener) = self.listeners.get_mut(&id) else { return };
-        if listener.way != Way::Steer {
-            return;
+        let wanted = self.wanted_steering(id);
+        if let Some((listener, wanted)) = self.listeners.get(&id).zip(wanted)
+            && listener.steering != wanted
+        {
+            self.steer(id, wanted);
         }
+    }
+
+    /// Where new connections should go; `None` where that is not the daemon's to decide.
+    pub(super) fn wanted_steering(&self, id: usize) -> Option<Steering> {
+        let listener = self.listeners.get(&id).filter(|listener| listener.way == Way::Steer)?;
         let live: Vec<u64> = listener
             .members
             .iter()
             .map(|member| member.worker)
             .filter(|worker| self.workers.get(worker).is_some_and(|state| state.is_live()))
             .collect();
-        let steering = listener.steering_for(&live);
-        if listener.steering == steering {
-            return;
-        }
-        if let Err(error) = steer(listener.sockets[0].socket.as_fd(), &steering) {
+        Some(listener.steering_for(&live))
+    }
+
+    pub(super) fn steer(&mut self, id: usize, wanted: Steering) {
+        let Some(listener) = self.listeners.get_mut(&id) else { return };
+        if let Err(error) = steer(listener.sockets[0].socket.as_fd(), &wanted) {
             let key = &listener.key;
             return self.journal.error(format_args!("cannot steer connections to {key}: {error}"));
         }
-        listener.steering = steering;
+        listener.steering = wanted;
         self.later(TICK, Timer::Look(id));
     }
 }

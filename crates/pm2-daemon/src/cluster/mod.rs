@@ -10,6 +10,7 @@ mod channel;
 mod choice;
 mod dealing;
 mod frames;
+mod freeze;
 mod listener;
 mod listening;
 mod pace;
@@ -29,8 +30,10 @@ use mio::{Poll, Waker};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::handover::{Clock, ClusterState, Descriptors};
 use crate::ipc::{AppMessage, ChannelSender, MAX_INCOMING, Outbox, outbox};
 use crate::journal::Journal;
+use crate::sys::leave_signals_to_others;
 
 /// How connections are given to the workers of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +55,15 @@ impl Policy {
             "rr" => Some(Policy::RoundRobin),
             "shared" | "none" => Some(Policy::Shared),
             _ => None,
+        }
+    }
+
+    /// The name by which it is found again.
+    fn name(self) -> &'static str {
+        match self {
+            Policy::Hybrid => "hybrid",
+            Policy::RoundRobin => "rr",
+            Policy::Shared => "shared",
         }
     }
 }
@@ -110,6 +122,11 @@ enum Command {
         worker: u64,
         keys: oneshot::Sender<BTreeSet<String>>,
     },
+    /// To end, and to leave everything to whoever goes on.
+    Freeze {
+        clock: Clock,
+        frozen: oneshot::Sender<(ClusterState, Descriptors)>,
+    },
 }
 
 /// The thread, as jobs see it.
@@ -132,6 +149,12 @@ impl Link {
             drop(self.waker.wake());
         }
     }
+
+    /// Tells of something new for a worker's channel.
+    fn wake_for(&self, worker: u64) -> Arc<dyn Fn() + Send + Sync> {
+        let link = self.clone();
+        Arc::new(move || link.send(Command::Flush(worker)))
+    }
 }
 
 impl ClusterPrimary {
@@ -151,11 +174,7 @@ impl ClusterPrimary {
         stream: UnixStream,
     ) -> io::Result<(ChannelSender, mpsc::Receiver<AppMessage>)> {
         let link = self.started()?;
-        let wake = {
-            let link = link.clone();
-            Arc::new(move || link.send(Command::Flush(worker)))
-        };
-        let (sender, outbox) = outbox(Some(wake));
+        let (sender, outbox) = outbox(Some(link.wake_for(worker)), 0);
         let (deliver, incoming) = mpsc::channel(MAX_INCOMING);
         link.send(Command::Attach { worker, info, stream, outbox, deliver });
         Ok((sender, incoming))
@@ -206,17 +225,28 @@ impl ClusterPrimary {
         if let Some(link) = &*link {
             return Ok(link.clone());
         }
+        let started = self.start(|_| |primary| primary)?;
+        *link = Some(started.clone());
+        Ok(started)
+    }
+
+    /// Starts the thread with a primary that was prepared.
+    fn start<Prepare>(&self, prepare: impl FnOnce(&Link) -> Prepare) -> io::Result<Link>
+    where
+        Prepare: FnOnce(primary::Primary) -> primary::Primary + Send + 'static,
+    {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), primary::Source::Waker.token())?);
         let (commands, received) = commands::channel();
         let registry = poll.registry().try_clone()?;
         let (journal, limits) = (self.journal.clone(), self.limits);
+        let link = Link { commands, waker };
+        let prepare = prepare(&link);
         std::thread::Builder::new().name("cluster".to_owned()).stack_size(512 * 1024).spawn(move || {
+            leave_signals_to_others();
             // Made here, because its descriptors are counted without locks.
-            thread::run(poll, &received, primary::Primary::new(registry, journal, limits));
+            thread::run(poll, &received, prepare(primary::Primary::new(registry, journal, limits)));
         })?;
-        let started = Link { commands, waker };
-        *link = Some(started.clone());
-        Ok(started)
+        Ok(link)
     }
 }

@@ -32,6 +32,11 @@ impl Pace {
         Pace { limit, direct: limit == 0, n: 0, since: now, streak: 0 }
     }
 
+    /// Goes on as it was; nothing is known of the rate.
+    pub(super) fn resume(limit: u32, was_direct: bool, now: Instant) -> Pace {
+        Pace { direct: limit == 0 || was_direct, ..Pace::new(limit, now) }
+    }
+
     pub(super) fn is_direct(&self) -> bool {
         self.direct
     }

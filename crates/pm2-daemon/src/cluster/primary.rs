@@ -35,12 +35,12 @@ pub(super) struct Primary {
     pub(super) workers: BTreeMap<u64, Worker>,
     pub(super) listeners: BTreeMap<usize, Listener>,
     pub(super) next_listener: usize,
-    next_seq: u64,
+    pub(super) next_seq: u64,
     timers: Vec<(Instant, Timer)>,
     /// Channels that were not read to their end.
-    unread: BTreeSet<u64>,
+    pub(super) unread: BTreeSet<u64>,
     /// Wishes for addresses that an own listener has just left, as frames of a worker.
-    postponed: Vec<(u64, String)>,
+    pub(super) postponed: Vec<(u64, String)>,
     /// Where listeners were closed, and when.
     pub(super) left: Vec<(Place, Instant)>,
     buffer: Vec<u8>,
@@ -49,9 +49,9 @@ pub(super) struct Primary {
 pub(super) struct Worker {
     pub(super) info: WorkerInfo,
     pub(super) channel: Option<Channel>,
-    deliver: Option<mpsc::Sender<AppMessage>>,
+    pub(super) deliver: Option<mpsc::Sender<AppMessage>>,
     /// What the job has no room for.
-    undelivered: VecDeque<AppMessage>,
+    pub(super) undelivered: VecDeque<AppMessage>,
     /// Connections that were handed to it and that it has not taken.
     pub(super) unaccepted: VecDeque<Unaccepted>,
     /// It gets nothing new.
@@ -145,14 +145,7 @@ impl Primary {
         match command {
             Command::Attach { worker, info, stream, outbox, deliver } => {
                 let channel = Channel::new(stream, outbox);
-                let registered = self.registry.register(
-                    &mut SourceFd(&channel.raw()),
-                    Source::Channel(worker).token(),
-                    Interest::READABLE | Interest::WRITABLE,
-                );
-                if let Err(error) = registered {
-                    self.journal.error(format_args!("App [{}] cannot watch its channel: {error}", info.app));
-                }
+                self.watch_channel(worker, &channel, &info.app);
                 let worker_state = Worker {
                     info,
                     channel: Some(channel),
@@ -183,6 +176,19 @@ impl Primary {
                 let _ = done.send(());
             }
             Command::Keys { worker, keys } => drop(keys.send(self.keys_of(worker))),
+            Command::Freeze { .. } => unreachable!("the thread does that"),
+        }
+    }
+
+    /// Begins to be told when a channel changes.
+    pub(super) fn watch_channel(&self, worker: u64, channel: &Channel, app: &str) {
+        let registered = self.registry.register(
+            &mut SourceFd(&channel.raw()),
+            Source::Channel(worker).token(),
+            Interest::READABLE | Interest::WRITABLE,
+        );
+        if let Err(error) = registered {
+            self.journal.error(format_args!("App [{app}] cannot watch its channel: {error}"));
         }
     }
 

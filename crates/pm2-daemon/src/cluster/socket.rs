@@ -33,10 +33,24 @@ pub(super) struct Wanted<'a> {
 #[derive(Debug)]
 pub(super) struct BoundPath(PathBuf);
 
+impl BoundPath {
+    /// The file of a socket that was bound earlier.
+    pub(super) fn at(path: String) -> BoundPath {
+        BoundPath(path.into())
+    }
+
+    /// The path; nobody removes the file now.
+    pub(super) fn into_path(mut self) -> Option<String> {
+        std::mem::take(&mut self.0).into_os_string().into_string().ok()
+    }
+}
+
 impl Drop for BoundPath {
     fn drop(&mut self) {
-        // Somebody else may have removed it.
-        drop(std::fs::remove_file(&self.0));
+        if !self.0.as_os_str().is_empty() {
+            // Somebody else may have removed it.
+            drop(std::fs::remove_file(&self.0));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use mio::{Events, Poll};
 use super::Command;
 use super::primary::{Primary, Source};
 
-/// Serves workers until the daemon has no use for it.
+/// Serves workers until the daemon has no use for it, or somebody else goes on.
 pub(super) fn run(mut poll: Poll, commands: &Receiver<Command>, mut primary: Primary) {
     let mut events = Events::with_capacity(256);
     let mut more = false;
@@ -35,6 +35,10 @@ pub(super) fn run(mut poll: Poll, commands: &Receiver<Command>, mut primary: Pri
         }
         loop {
             match commands.try_recv() {
+                Ok(Command::Freeze { clock, frozen }) => {
+                    // Whoever asks waits for it.
+                    return drop(frozen.send(primary.freeze(&clock)));
+                }
                 Ok(command) => primary.command(command),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{ProcessHost, Spawned};
+use super::{ExitFuture, ProcessHost, Spawned};
 use crate::sys::{Launch, poll_for_exit, spawn_process, wait_for_exit};
 
 /// Children of the daemon itself; they are reaped one by one, never through `SIGCHLD`.
@@ -11,14 +11,17 @@ pub(crate) struct InProcessHost;
 impl ProcessHost for InProcessHost {
     fn spawn(&self, launch: Launch) -> io::Result<Spawned> {
         let pid = spawn_process(&launch)?;
-        let exit = async move {
+        Ok(Spawned { pid, exit: self.follow(pid) })
+    }
+
+    fn follow(&self, pid: i32) -> ExitFuture {
+        Box::pin(async move {
             match wait_for_exit(pid).await {
                 Ok(exit) => exit,
                 // Without a watch the child cannot be told apart from one that ended: report it
                 // so, once it really has, instead of losing it.
                 Err(_) => poll_for_exit(pid).await,
             }
-        };
-        Ok(Spawned { pid, exit: Box::pin(exit) })
+        })
     }
 }

@@ -31,4 +31,8 @@ pub(crate) trait ProcessHost: Send + Sync {
     /// # Errors
     /// What the operating system said; no process exists then.
     fn spawn(&self, launch: Launch) -> io::Result<Spawned>;
+
+    /// The end of a process that this host has started, perhaps for an earlier image of this program, and that nobody
+    /// has heard of yet.
+    fn follow(&self, pid: i32) -> ExitFuture;
 }

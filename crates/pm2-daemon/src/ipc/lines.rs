@@ -1,5 +1,7 @@
 //! Lines out of chunks.
 
+use crate::handover::{Bytes, LinesState};
+
 /// The longest line an app may send.
 const MAX_LINE: usize = 64 * 1024 * 1024;
 
@@ -12,6 +14,15 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
+    /// The line that has not ended, as data.
+    pub(crate) fn freeze(self) -> LinesState {
+        LinesState { pending: Bytes(self.pending), skipping: self.skipping }
+    }
+
+    pub(crate) fn thaw(state: LinesState) -> Lines {
+        Lines { pending: state.pending.0, skipping: state.skipping }
+    }
+
     /// Takes a chunk and gives every line that it completes, without its end.
     pub(crate) fn feed(&mut self, chunk: &[u8], mut complete: impl FnMut(Vec<u8>)) {
         let mut rest = chunk;
@@ -35,6 +46,16 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_can_be_interrupted() {
+        let mut lines = Lines::default();
+        let mut got = Vec::new();
+        lines.feed("1\nzwö".as_bytes(), |line| got.push(line));
+        let mut lines = Lines::thaw(lines.freeze());
+        lines.feed("lf\n".as_bytes(), |line| got.push(line));
+        assert_eq!(got, [b"1".to_vec(), "zwölf".as_bytes().to_vec()]);
+    }
 
     #[test]
     fn an_endless_line_costs_only_itself() {

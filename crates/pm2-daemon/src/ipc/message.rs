@@ -6,6 +6,8 @@ use pm2_core::protocol::repair_surrogates;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::handover::MessageState;
+
 /// A line of an app's channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -40,6 +42,33 @@ pub(crate) enum AppMessage {
     Online,
     /// A worker's server is up; with the keys of all sockets that the worker has.
     Listening(BTreeSet<String>),
+}
+
+impl AppMessage {
+    /// The message as data.
+    pub(crate) fn freeze(self) -> MessageState {
+        match self {
+            AppMessage::Ready => MessageState::Ready,
+            AppMessage::NodeVersion(version) => MessageState::NodeVersion(version),
+            AppMessage::Typed { kind, data } => MessageState::Typed { kind, data },
+            AppMessage::Raw(text) => MessageState::Raw(text),
+            AppMessage::Handle => MessageState::Handle,
+            AppMessage::Online => MessageState::Online,
+            AppMessage::Listening(keys) => MessageState::Listening(keys),
+        }
+    }
+
+    pub(crate) fn thaw(state: MessageState) -> AppMessage {
+        match state {
+            MessageState::Ready => AppMessage::Ready,
+            MessageState::NodeVersion(version) => AppMessage::NodeVersion(version),
+            MessageState::Typed { kind, data } => AppMessage::Typed { kind, data },
+            MessageState::Raw(text) => AppMessage::Raw(text),
+            MessageState::Handle => AppMessage::Handle,
+            MessageState::Online => AppMessage::Online,
+            MessageState::Listening(keys) => AppMessage::Listening(keys),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -34,10 +34,10 @@ pub(crate) struct Outbox {
     queued_bytes: Arc<AtomicUsize>,
 }
 
-/// Both halves. `wake` is called after every line that was queued.
-pub(crate) fn outbox(wake: Option<Arc<dyn Fn() + Send + Sync>>) -> (ChannelSender, Outbox) {
+/// Both halves. `wake` is called after every line that was queued; so many bytes have left the queue and not been sent.
+pub(crate) fn outbox(wake: Option<Arc<dyn Fn() + Send + Sync>>, unsent: usize) -> (ChannelSender, Outbox) {
     let (sender, queue) = mpsc::channel(MAX_OUTGOING);
-    let queued_bytes = Arc::new(AtomicUsize::new(0));
+    let queued_bytes = Arc::new(AtomicUsize::new(unsent));
     (
         ChannelSender { queue: sender, queued_bytes: queued_bytes.clone(), wake },
         Outbox { queue, queued_bytes },

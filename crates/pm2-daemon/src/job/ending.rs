@@ -121,11 +121,9 @@ impl Job {
         };
         self.close_listeners().await;
         if let Err(kill::Survivors { root_ended: false }) = ended {
-            // Whenever it does end, it must not stay as a zombie.
-            tokio::spawn(async move {
-                (&mut process.exit).await;
-                process.last_words(&context).await;
-            });
+            let (pid, worker) = (process.pid, process.worker);
+            let exit = async move { (&mut process.exit).await };
+            context.outlive(pid, worker, Box::pin(exit));
         }
         result
     }

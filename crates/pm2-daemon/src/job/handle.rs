@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::freeze::Frozen;
 use super::update::Update;
 use super::view::View;
 use crate::sys::Signal;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Watch(bool),
     /// Set or clear `_km_monitored`.
     Monitor(bool),
+    /// Stop all work and give the job itself; it goes on by [`super::thaw`] only.
+    Freeze(oneshot::Sender<Frozen>),
 }
 
 /// How a replaced worker is ended, once it serves nobody any more.

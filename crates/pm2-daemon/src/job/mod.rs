@@ -4,6 +4,7 @@ mod cron;
 mod description;
 mod ending;
 mod exec;
+mod freeze;
 mod handle;
 mod input;
 mod kill;
@@ -21,6 +22,7 @@ mod update;
 mod view;
 
 pub(crate) use description::Description;
+pub(crate) use freeze::{Frozen, thaw};
 pub(crate) use handle::{Command, Farewell, JobHandle, Reply};
 pub(crate) use spec::AppSpec;
 pub(crate) use task::start;

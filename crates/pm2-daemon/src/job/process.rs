@@ -15,7 +15,7 @@ use super::view::View;
 use crate::cluster::WorkerInfo;
 use crate::context::Context;
 use crate::host::{ExitFuture, Spawned};
-use crate::ipc::{self, AppMessage, ChannelSender};
+use crate::ipc::{self, AppMessage, ChannelSender, Ends};
 use crate::logs::{LineFormat, LogFile, LogFileError, LogFiles, Output, Tap};
 use crate::sys::{Launch, channel_pair, output_pipe};
 
@@ -25,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) exit: ExitFuture,
     pub(crate) messages: mpsc::Receiver<AppMessage>,
     pub(crate) channel: ChannelSender,
+    /// What serves the channel, unless it is a worker's.
+    pub(crate) serving: Option<ipc::Channel>,
     pub(crate) output: Output,
     pub(crate) files: Arc<LogFiles>,
     pub(crate) input: Input,
@@ -80,8 +82,11 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
     let worker = (view.spec.cluster && view.spec.runs_node()).then(|| context.next_worker());
     let (ours, theirs) = channel_pair().map_err(|error| failed(&error))?;
     // Before the start: a process without a channel could not be kept.
-    let (channel, messages) = match worker {
-        Some(worker) => context.cluster.attach(worker, worker_info(context, &view), ours),
+    let Ends { sender, messages, channel: serving } = match worker {
+        Some(worker) => {
+            let attached = context.cluster.attach(worker, worker_info(context, &view), ours);
+            attached.map(|(sender, messages)| Ends { sender, messages, channel: None })
+        }
         None => ipc::open(ours),
     }
     .map_err(|error| failed(&error))?;
@@ -107,7 +112,8 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
         pid: started.spawned.pid,
         exit: started.spawned.exit,
         messages,
-        channel,
+        channel: sender,
+        serving,
         output,
         files: Arc::new(started.files),
         input: Input::new(started.input),
@@ -213,21 +219,21 @@ fn open_logs(view: &View) -> Result<LogFiles, LogFileError> {
 
 fn taps(context: &Context, view: &View) -> [Tap; 2] {
     let process: Arc<str> = view.identity_json(true).into();
-    [("log:out", "out"), ("log:err", "err")].map(|(topic, kind)| Tap {
+    [false, true].map(|is_error| Tap {
         bus: context.bus.clone(),
-        topic,
+        is_error,
         process: process.clone(),
         muted: view.spec.disable_logs,
-        format: line_format(view, kind),
+        format: line_format(view),
     })
 }
 
 /// JSON records win over date prefixes, whose format they then use.
-fn line_format(view: &View, kind: &'static str) -> Option<LineFormat> {
+fn line_format(view: &View) -> Option<LineFormat> {
     let date_format = view.spec.log_date_format.clone();
     if view.spec.log_json {
         let app_name = view.spec.name.clone();
-        return Some(LineFormat::Json { date_format, kind, process_id: view.id, app_name });
+        return Some(LineFormat::Json { date_format, process_id: view.id, app_name });
     }
     date_format.map(LineFormat::Dated)
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::freeze::Frozen;
 use super::handle::{Command, JobHandle, Order, Reply};
 use super::policy::History;
 use super::process::Process;
@@ -24,20 +25,36 @@ use crate::sys::{Exit, send_signal};
 
 /// Starts the task of a new job. Nothing runs until it is told to.
 pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
-    let (orders, inbox) = mpsc::unbounded_channel();
     // Listed as stopped although it would have been started: somebody had stopped it.
     let asked_to_stop = view.spec.autostart && view.spec.autorestart;
+    start_with(context, view, Past { asked_to_stop, ..Past::default() })
+}
+
+/// What has become of a job so far.
+#[derive(Default)]
+pub(super) struct Past {
+    pub(super) state: State,
+    pub(super) history: History,
+    pub(super) triggers: Triggers,
+    pub(super) has_run: bool,
+    pub(super) asked_to_stop: bool,
+}
+
+/// Starts the task of a job with a past.
+pub(super) fn start_with(context: Arc<Context>, view: View, past: Past) -> JobHandle {
+    let (orders, inbox) = mpsc::unbounded_channel();
     let view = Arc::new(Mutex::new(view));
+    let Past { state, history, triggers, has_run, asked_to_stop } = past;
     let job = Job {
         context,
         view: view.clone(),
         inbox,
         deferred: VecDeque::new(),
-        state: State::Idle,
-        history: History::default(),
+        state,
+        history,
         leaving: None,
-        triggers: Triggers::default(),
-        has_run: false,
+        triggers,
+        has_run,
         asked_to_stop,
     };
     tokio::spawn(job.run());
@@ -61,8 +78,10 @@ pub(super) struct Job {
     pub(super) asked_to_stop: bool,
 }
 
+#[derive(Default)]
 pub(super) enum State {
     /// No process: stopped or errored.
+    #[default]
     Idle,
     /// The process runs but has not said that it is ready.
     Launching { process: Process, deadline: Option<Instant>, answers: Vec<oneshot::Sender<Reply>> },
@@ -86,10 +105,16 @@ enum Event {
 }
 
 impl Job {
-    async fn run(mut self) {
+    /// Until it is deleted or frozen.
+    pub(super) async fn run(mut self) {
         self.follow_triggers();
         loop {
             match self.next_event().await {
+                Event::Order(Order { command: Command::Freeze(to), .. }) => match to.send(Frozen(self)) {
+                    Ok(()) => return,
+                    // Whoever asked has lost patience.
+                    Err(Frozen(job)) => self = job,
+                },
                 Event::Order(order) => {
                     if self.obey(order).await.is_break() {
                         return;
@@ -206,6 +231,7 @@ impl Job {
                 self.view.lock().km_monitored = Some(on);
                 Ok(String::new())
             }
+            Command::Freeze(_) => unreachable!("the loop does that"),
         };
         // The asking connection may have gone; the command was carried out all the same.
         drop(answer.send(reply));

@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, TimeZone};
 use tokio::time::Instant;
 
 use super::cron::{self, Schedule};
 use super::spec::AppSpec;
+use crate::handover::{Clock, CronState, TriggersState};
 use crate::sys::Sampler;
 use crate::watch::{Burst, Subscription, WatchPlan, Watches};
 
@@ -16,6 +17,9 @@ use crate::watch::{Burst, Subscription, WatchPlan, Watches};
 const LOOK: Duration = Duration::from_millis(500);
 /// The same after a restart for that reason has failed.
 const LOOK_AFTER_FAILURE: Duration = Duration::from_secs(30);
+
+/// By so much the times of files may be behind the clock.
+const FILE_CLOCK: Duration = Duration::from_millis(10);
 
 /// The reason for what a job does now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +48,8 @@ struct Files {
 
 struct Timetable {
     pattern: String,
+    /// What `?` in the pattern means depends on it.
+    read_at: DateTime<Local>,
     schedule: Schedule,
     next: Option<DateTime<Local>>,
 }
@@ -74,7 +80,7 @@ impl Triggers {
         let schedule =
             Schedule::parse(pattern, &now).map_err(|error| format!("cron_restart \"{pattern}\": {error}"))?;
         let next = schedule.next(&now);
-        self.cron = Some(Timetable { pattern: pattern.clone(), schedule, next });
+        self.cron = Some(Timetable { pattern: pattern.clone(), read_at: now, schedule, next });
         Ok(())
     }
 
@@ -91,9 +97,39 @@ impl Triggers {
             return Ok(());
         }
         self.files = None;
-        let subscription = watches.subscribe(plan.clone())?;
+        let subscription = watches.subscribe(plan.clone(), None)?;
         self.files = Some(Files { plan: plan.clone(), subscription, burst: Burst::default() });
         Ok(())
+    }
+
+    /// What is followed, as data. The memory is looked at anew.
+    pub(super) fn freeze(self) -> TriggersState {
+        let cron = self.cron.map(|timetable| CronState {
+            read_at: timetable.read_at.timestamp_millis(),
+            next: timetable.next.map(|next| next.timestamp_millis()),
+            pattern: timetable.pattern,
+        });
+        let changed = self.files.and_then(|mut files| {
+            files.burst.into_path().or_else(|| files.subscription.changes.try_recv().ok())
+        });
+        TriggersState { cron, changed: changed.map(|path| path.to_string_lossy().into_owned()) }
+    }
+
+    /// Follows what was followed until the clock was stopped, and misses nothing since. What cannot be followed is left to
+    /// [`Triggers::follow`] and [`Triggers::watch`].
+    pub(super) fn thaw(
+        state: TriggersState,
+        plan: Option<&Arc<WatchPlan>>,
+        watches: &Watches,
+        clock: &Clock,
+    ) -> Triggers {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_millis(clock.at.unsigned_abs()) - FILE_CLOCK;
+        let files = plan.and_then(|plan| {
+            let subscription = watches.subscribe(plan.clone(), Some(since)).ok()?;
+            let burst = state.changed.map(|path| Burst::begun(path.into())).unwrap_or_default();
+            Some(Files { plan: plan.clone(), subscription, burst })
+        });
+        Triggers { cron: state.cron.and_then(Timetable::thaw), memory: None, files }
     }
 
     /// What has changed until now has been dealt with.
@@ -134,6 +170,15 @@ impl Triggers {
             (used, limit) = exceeded(memory) => Trigger::Memory { used, limit },
             path = changed(files) => Trigger::Change(path),
         }
+    }
+}
+
+impl Timetable {
+    fn thaw(state: CronState) -> Option<Timetable> {
+        let date = |ms| Local.timestamp_millis_opt(ms).single();
+        let read_at = date(state.read_at)?;
+        let schedule = Schedule::parse(&state.pattern, &read_at).ok()?;
+        Some(Timetable { pattern: state.pattern, read_at, schedule, next: state.next.and_then(date) })
     }
 }
 
@@ -203,6 +248,75 @@ mod tests {
         }
         triggers.follow(&AppSpec::default()).unwrap();
         assert_eq!(next_within(&mut triggers, Duration::from_millis(1100)).await, None);
+    }
+
+    fn again(triggers: Triggers, watches: &Watches, plan: Option<&Arc<WatchPlan>>) -> Triggers {
+        let text = serde_json::to_string(&triggers.freeze()).unwrap();
+        Triggers::thaw(serde_json::from_str(&text).unwrap(), plan, watches, &Clock::stop())
+    }
+
+    fn no_watches() -> Watches {
+        Watches::new(crate::journal::Journal::new(crate::bus::Bus::default(), ""))
+    }
+
+    #[tokio::test]
+    async fn a_time_that_passes_during_a_freeze_is_not_missed() {
+        let every_minute = spec(|spec| spec.cron_restart = Some("? * * * * *".to_owned()));
+        let mut triggers = Triggers::default();
+        triggers.follow(&every_minute).unwrap();
+        let next = triggers.cron.as_ref().unwrap().next;
+        triggers = again(triggers, &no_watches(), None);
+        triggers.follow(&every_minute).unwrap();
+        assert_eq!(
+            triggers.cron.as_ref().unwrap().next.map(|at| at.timestamp()),
+            next.map(|at| at.timestamp())
+        );
+        let mut state = triggers.freeze();
+        if let Some(cron) = &mut state.cron {
+            cron.next = Some(Local::now().timestamp_millis() - 5);
+        }
+        let mut triggers = Triggers::thaw(state, None, &no_watches(), &Clock::stop());
+        assert_eq!(next_within(&mut triggers, Duration::from_secs(10)).await, Some(Trigger::Cron));
+        let next = triggers.cron.unwrap().next.unwrap();
+        assert!(next > Local::now());
+    }
+
+    #[tokio::test]
+    async fn files_that_change_during_a_freeze_are_not_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let touch = |name: &str| std::fs::write(path(name), "").unwrap();
+        std::fs::create_dir(path("lib")).unwrap();
+        touch("lib/old.js");
+        let app = serde_json::json!({"watch": true, "ignore_watch": ["ignored"]});
+        let plan =
+            WatchPlan::read(app.as_object().unwrap(), folder.path(), Vec::new()).map(Arc::new).unwrap();
+        let watches = no_watches();
+        let changed = |name: &str| Some(Trigger::Change(name.into()));
+        // Longer ago than the clock of files may be behind.
+        tokio::time::sleep(FILE_CLOCK * 3).await;
+
+        let mut triggers = again(Triggers::default(), &watches, Some(&plan));
+        assert_eq!(next_within(&mut triggers, Duration::from_millis(300)).await, None);
+        // Before: a burst that is not over.
+        touch("a.js");
+        assert_eq!(next_within(&mut triggers, Duration::from_millis(20)).await, None);
+        let state = triggers.freeze();
+        // In between.
+        let clock = Clock::stop();
+        tokio::time::sleep(FILE_CLOCK * 3).await;
+        touch("ignored");
+        touch("lib/b.js");
+        assert_eq!(state.changed.as_deref(), path("a.js").to_str());
+        let mut triggers = Triggers::thaw(state, Some(&plan), &watches, &clock);
+        triggers.watch(Some(&plan), &watches).unwrap();
+        assert_eq!(next_within(&mut triggers, Duration::from_secs(10)).await, changed("a.js"));
+        triggers.forget_changes();
+        let mut triggers = Triggers::thaw(TriggersState::default(), Some(&plan), &watches, &clock);
+        assert_eq!(next_within(&mut triggers, Duration::from_secs(10)).await, changed("lib/b.js"));
+        // After.
+        touch("lib/c.js");
+        assert_eq!(next_within(&mut triggers, Duration::from_secs(10)).await, changed("lib/c.js"));
     }
 
     #[test]

@@ -33,6 +33,20 @@ impl Status {
             Status::WaitingRestart => "waiting restart",
         }
     }
+
+    /// The status of that text.
+    pub(crate) fn by_name(name: &str) -> Option<Status> {
+        [
+            Status::Launching,
+            Status::Online,
+            Status::Stopping,
+            Status::Stopped,
+            Status::Errored,
+            Status::WaitingRestart,
+        ]
+        .into_iter()
+        .find(|status| status.as_str() == name)
+    }
 }
 
 /// The published state of one job. The job's task alone writes it; anyone may read a copy.

@@ -18,19 +18,27 @@ pub(crate) enum LineFormat {
     /// `<date>: <line>`, the date in the day.js format.
     Dated(String),
     /// `{"message","timestamp","type","process_id","app_name"}`.
-    Json { date_format: Option<String>, kind: &'static str, process_id: u32, app_name: String },
+    Json { date_format: Option<String>, process_id: u32, app_name: String },
 }
 
 /// Puts lines together.
 pub(crate) struct Assembler {
     format: LineFormat,
+    /// `out` or `err`.
+    kind: &'static str,
     /// The line that has not ended yet.
     pending: Vec<u8>,
 }
 
 impl Assembler {
-    pub(crate) fn new(format: LineFormat) -> Assembler {
-        Assembler { format, pending: Vec::new() }
+    /// For one of the two streams, which may have begun a line already.
+    pub(crate) fn new(format: LineFormat, is_error: bool, pending: Vec<u8>) -> Assembler {
+        Assembler { format, kind: if is_error { "err" } else { "out" }, pending }
+    }
+
+    /// The line that has not ended, as it came.
+    pub(crate) fn into_pending(self) -> Vec<u8> {
+        self.pending
     }
 
     /// Takes a chunk and gives the text of the lines that it completes.
@@ -67,7 +75,7 @@ impl Assembler {
                 text.push_str(": ");
                 text.push_str(&line);
             }
-            LineFormat::Json { date_format, kind, process_id, app_name } => {
+            LineFormat::Json { date_format, process_id, app_name } => {
                 let timestamp = match date_format {
                     Some(format) => date_format::format(format, now),
                     None => now.to_utc().format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
@@ -75,7 +83,7 @@ impl Assembler {
                 let record = serde_json::json!({
                     "message": format!("{line}\n"),
                     "timestamp": timestamp,
-                    "type": kind,
+                    "type": self.kind,
                     "process_id": process_id,
                     "app_name": app_name,
                 });
@@ -93,7 +101,7 @@ mod tests {
     use super::*;
 
     fn dated() -> Assembler {
-        Assembler::new(LineFormat::Dated("[D]".to_owned()))
+        Assembler::new(LineFormat::Dated("[D]".to_owned()), false, Vec::new())
     }
 
     #[test]
@@ -113,18 +121,17 @@ mod tests {
         let now = Local::now();
         let format = LineFormat::Json {
             date_format: Some("[T]".to_owned()),
-            kind: "err",
             process_id: 3,
             app_name: "a\"b".to_owned(),
         };
-        let mut assembler = Assembler::new(format);
+        let mut assembler = Assembler::new(format, true, b"w".to_vec());
         let text = assembler.take("x\ny".as_bytes(), &now) + &assembler.finish(&now);
         let record = |message: &str| {
             format!(
                 r#"{{"message":"{message}\n","timestamp":"T","type":"err","process_id":3,"app_name":"a\"b"}}"#
             )
         };
-        assert_eq!(text, format!("{}\n{}\n", record("x"), record("y")));
+        assert_eq!(text, format!("{}\n{}\n", record("wx"), record("y")));
     }
 
     proptest! {

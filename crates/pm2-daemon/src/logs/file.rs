@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
+use crate::handover::{Descriptors, LogFileState};
+
 /// A log file could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{}, open '{}'", node_text(.source), .path.display())]
@@ -59,6 +61,24 @@ impl LogFile {
     pub(crate) fn open(path: &Path) -> Result<LogFile, LogFileError> {
         let file = open(path)?;
         Ok(LogFile { path: path.to_owned(), state: Mutex::new(State { file, failing: false }) })
+    }
+
+    /// The file as data. Without room for another descriptor it is opened by its path later.
+    pub(crate) fn freeze(&self, descriptors: &mut Descriptors) -> LogFileState {
+        let state = self.state.lock();
+        let file = state.file.try_clone().ok().map(|file| descriptors.keep(file));
+        LogFileState { path: self.path.to_string_lossy().into_owned(), file, failing: state.failing }
+    }
+
+    /// The file that was frozen.
+    ///
+    /// # Errors
+    /// As [`LogFile::open`], where it has to be opened.
+    pub(crate) fn thaw(state: LogFileState, descriptors: &mut Descriptors) -> Result<LogFile, LogFileError> {
+        let path = PathBuf::from(state.path);
+        let kept = state.file.and_then(|file| descriptors.take(file).ok());
+        let file = kept.map_or_else(|| open(&path), |file| Ok(file.into()))?;
+        Ok(LogFile { path, state: Mutex::new(State { file, failing: state.failing }) })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -115,6 +135,24 @@ mod tests {
         assert_eq!(missing, format!("ENOENT: no such file or directory, open '{path}/no/x.log'"));
         let directory = LogFile::open(folder.path()).err().unwrap().to_string();
         assert_eq!(directory, format!("EISDIR: illegal operation on a directory, open '{path}'"));
+    }
+
+    #[test]
+    fn a_frozen_file_is_the_same_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, moved) = (folder.path().join("a.log"), folder.path().join("b.log"));
+        let file = LogFile::open(&path).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        let mut descriptors = Descriptors::default();
+        let state = file.freeze(&mut descriptors);
+        drop(file);
+        let file = LogFile::thaw(state, &mut descriptors).unwrap();
+        file.write(b"1");
+        assert_eq!(std::fs::read(&moved).unwrap(), b"1");
+        assert!(!path.exists());
+        let state = LogFileState { file: None, ..file.freeze(&mut descriptors) };
+        LogFile::thaw(state, &mut descriptors).unwrap().write(b"2");
+        assert_eq!(std::fs::read(&path).unwrap(), b"2");
     }
 
     #[test]

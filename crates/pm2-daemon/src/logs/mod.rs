@@ -3,27 +3,41 @@
 
 mod assemble;
 mod file;
+mod freeze;
 mod pump;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use assemble::LineFormat;
 pub(crate) use file::{LogFile, LogFileError};
+pub(crate) use freeze::FileTable;
 pub(crate) use pump::Tap;
 
 use crate::journal::Journal;
+use crate::sys::leave_signals_to_others;
+use pump::{Pump, Request};
 
 /// The thread that moves log bytes; cheap to clone. It ends with the daemon.
 #[derive(Clone)]
 pub(crate) struct LogWriter {
     runtime: Handle,
     journal: Journal,
+    pumps: Arc<Mutex<Pumps>>,
+}
+
+/// All that run, by their numbers. Some outlive the process that they were made for: a child of it may go on writing.
+#[derive(Default)]
+struct Pumps {
+    running: BTreeMap<u64, mpsc::UnboundedSender<Request>>,
+    next: u64,
 }
 
 /// The files of one process, opened.
@@ -44,7 +58,8 @@ impl LogFiles {
 
 /// The running transport of one process's output.
 pub(crate) struct Output {
-    drains: [mpsc::UnboundedSender<oneshot::Sender<()>>; 2],
+    logs: LogWriter,
+    pumps: [u64; 2],
 }
 
 impl LogWriter {
@@ -55,24 +70,53 @@ impl LogWriter {
     pub(crate) fn start(journal: Journal) -> io::Result<LogWriter> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
         let handle = runtime.handle().clone();
-        std::thread::Builder::new()
-            .name("logs".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
-        Ok(LogWriter { runtime: handle, journal })
+        std::thread::Builder::new().name("logs".to_owned()).stack_size(256 * 1024).spawn(move || {
+            leave_signals_to_others();
+            runtime.block_on(std::future::pending::<()>());
+        })?;
+        Ok(LogWriter { runtime: handle, journal, pumps: Arc::default() })
     }
 
     /// Moves what arrives in the two pipes into the files until both pipes have ended.
     pub(crate) fn attach(&self, pipes: [OwnedFd; 2], files: &LogFiles, taps: [Tap; 2]) -> Output {
         let [out, error] = pipes;
         let [out_tap, error_tap] = taps;
-        let drains =
+        let pumps =
             [(out, &files.out, out_tap), (error, &files.error, error_tap)].map(|(pipe, files, tap)| {
-                let (drain, requests) = mpsc::unbounded_channel();
-                self.runtime.spawn(pump::run(pipe, files.clone(), tap, requests, self.journal.clone()));
-                drain
+                let number = {
+                    let mut pumps = self.pumps.lock();
+                    pumps.next += 1;
+                    pumps.next
+                };
+                self.run(
+                    number,
+                    Pump { pipe, files: files.clone(), tap, carry: Vec::new(), line: Vec::new() },
+                );
+                number
             });
-        Output { drains }
+        Output { logs: self.clone(), pumps }
+    }
+
+    fn run(&self, number: u64, mut pump: Pump) {
+        let (request, mut requests) = mpsc::unbounded_channel();
+        self.pumps.lock().running.insert(number, request.clone());
+        let LogWriter { journal, pumps, .. } = self.clone();
+        self.runtime.spawn(async move {
+            loop {
+                let stopped = pump::run(pump, &mut requests, &journal).await;
+                // Before anybody else can run it again.
+                pumps.lock().running.remove(&number);
+                let Some((frozen, to)) = stopped else { return };
+                // Whoever asked may have lost patience.
+                let Err(frozen) = to.send(frozen) else { return };
+                pump = frozen;
+                pumps.lock().running.insert(number, request.clone());
+            }
+        });
+    }
+
+    fn pump(&self, number: u64) -> Option<mpsc::UnboundedSender<Request>> {
+        self.pumps.lock().running.get(&number).cloned()
     }
 }
 
@@ -84,20 +128,22 @@ impl Output {
     /// hangs must not keep apps from being stopped. Gives whether it was.
     pub(crate) async fn drain(&self) -> bool {
         let mut waiting = Vec::new();
-        for drain in &self.drains {
+        for number in self.pumps {
             let (done, wait) = oneshot::channel();
             // A pump that is gone has read its pipe to the end.
-            if drain.send(done).is_ok() {
-                waiting.push((drain, wait));
+            if let Some(pump) = self.logs.pump(number)
+                && pump.send(Request::Drain(done)).is_ok()
+            {
+                waiting.push((pump, wait));
             }
         }
         let all = async {
-            for (drain, wait) in waiting {
+            for (pump, wait) in waiting {
                 tokio::select! {
                     _ = wait => {}
                     // A request that is sent while the pump ends, on its own thread, may be left in the
                     // channel for as long as there is a sender.
-                    () = drain.closed() => {}
+                    () = pump.closed() => {}
                 }
             }
         };

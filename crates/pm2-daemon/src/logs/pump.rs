@@ -20,8 +20,8 @@ const CHUNK: usize = 64 * 1024;
 /// How one stream appears on the bus.
 pub(crate) struct Tap {
     pub(crate) bus: Bus,
-    /// `log:out` or `log:err`.
-    pub(crate) topic: &'static str,
+    /// The error stream, else the output.
+    pub(crate) is_error: bool,
     /// JSON text of the `process` member.
     pub(crate) process: Arc<str>,
     /// Nothing is published for an app with `disable_logs`.
@@ -30,48 +30,74 @@ pub(crate) struct Tap {
     pub(crate) format: Option<LineFormat>,
 }
 
-/// Runs until the pipe ends. Each request is answered when the pipe has been read empty once.
-pub(crate) async fn run(
-    pipe: OwnedFd,
-    files: Vec<Arc<LogFile>>,
-    tap: Tap,
-    mut requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-    journal: Journal,
-) {
+/// What a pump can be asked for while it runs.
+pub(super) enum Request {
+    /// To say when the pipe has been read empty once.
+    Drain(oneshot::Sender<()>),
+    /// To stop, and to leave everything to whoever goes on.
+    Freeze(oneshot::Sender<Pump>),
+}
+
+/// One pipe and where its bytes go.
+pub(super) struct Pump {
+    pub(super) pipe: OwnedFd,
+    pub(super) files: Vec<Arc<LogFile>>,
+    pub(super) tap: Tap,
+    /// Bytes of a character that the last chunk cut.
+    pub(super) carry: Vec<u8>,
+    /// The line that has not ended yet.
+    pub(super) line: Vec<u8>,
+}
+
+/// Runs until the pipe ends, or until it is asked to stop: then it gives what it has, and for whom.
+pub(super) async fn run(
+    pump: Pump,
+    requests: &mut mpsc::UnboundedReceiver<Request>,
+    journal: &Journal,
+) -> Option<(Pump, oneshot::Sender<Pump>)> {
+    let Pump { pipe, files, tap, carry, line } = pump;
     let pipe = match nonblocking(pipe).and_then(watch_descriptor) {
         Ok(pipe) => pipe,
-        Err(error) => return journal.error(format_args!("cannot read the output of an app: {error}")),
+        Err(error) => {
+            journal.error(format_args!("cannot read the output of an app: {error}"));
+            return None;
+        }
     };
-    let lines = tap.format.clone().map(Assembler::new);
-    let mut stream = Stream { files, tap, journal, carry: Vec::new(), lines };
+    let lines = tap.format.clone().map(|format| Assembler::new(format, tap.is_error, line));
+    let mut stream = Stream { files, tap, journal: journal.clone(), carry, lines };
     let mut buffer = Vec::new();
     loop {
         tokio::select! {
             ready = pipe.readable() => {
-                let Ok(mut ready) = ready else { return };
+                let Ok(mut ready) = ready else { return None };
                 match read(&pipe, &mut buffer) {
-                    Ok(0) => return stream.finish(),
-                    Ok(_) => stream.take(&buffer),
+                    Ok(count) if count > 0 => stream.take(&buffer),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                    Err(_) => return stream.finish(),
-                }
-            }
-            Some(done) = requests.recv() => {
-                // What a process wrote before it ended fits into its pipe; a survivor that goes on
-                // writing must not hold this up.
-                let mut left = pipe_capacity(pipe.get_ref());
-                while left > 0 {
-                    match read(&pipe, &mut buffer) {
-                        Ok(count) if count > 0 => {
-                            left = left.saturating_sub(count);
-                            stream.take(&buffer);
-                        }
-                        _ => break,
+                    _ => {
+                        stream.finish();
+                        return None;
                     }
                 }
-                stream.finish();
-                // The one who asked may have gone.
-                let _ = done.send(());
+            }
+            Some(request) = requests.recv() => match request {
+                Request::Drain(done) => {
+                    // What a process wrote before it ended fits into its pipe; a survivor that goes on
+                    // writing must not hold this up.
+                    let mut left = pipe_capacity(pipe.get_ref());
+                    while left > 0 {
+                        match read(&pipe, &mut buffer) {
+                            Ok(count) if count > 0 => {
+                                left = left.saturating_sub(count);
+                                stream.take(&buffer);
+                            }
+                            _ => break,
+                        }
+                    }
+                    stream.finish();
+                    // The one who asked may have gone.
+                    let _ = done.send(());
+                }
+                Request::Freeze(to) => return Some((stream.into_pump(pipe.into_inner()), to)),
             }
         }
         buffer = Vec::new();
@@ -109,6 +135,11 @@ struct Stream {
 }
 
 impl Stream {
+    fn into_pump(self, pipe: OwnedFd) -> Pump {
+        let Stream { files, tap, carry, lines, .. } = self;
+        Pump { pipe, files, tap, carry, line: lines.map(Assembler::into_pending).unwrap_or_default() }
+    }
+
     fn take(&mut self, bytes: &[u8]) {
         match &mut self.lines {
             Some(lines) => {
@@ -164,7 +195,8 @@ impl Stream {
 
     fn publish(&self, text: String) {
         if !text.is_empty() {
-            self.tap.bus.publish(self.tap.topic, || {
+            let topic = if self.tap.is_error { "log:err" } else { "log:out" };
+            self.tap.bus.publish(topic, || {
                 let data = serde_json::Value::from(text);
                 format!(r#"{{"process":{},"at":{},"data":{data}}}"#, self.tap.process, epoch_ms())
             });

@@ -14,6 +14,7 @@ mod restart;
 mod signal;
 mod start;
 mod stop;
+mod upgrade;
 mod watch;
 
 use std::sync::Arc;
@@ -70,6 +71,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("getReport", &["arg", "cb"]),
     ("reloadLogs", &["opts", "cb"]),
     ("getOwnVersion", &["env", "cb"]),
+    ("upgrade", &["path", "cb"]),
 ];
 
 /// Carries out a request and gives the reply as a frame; `None` when there is nothing to answer.
@@ -111,6 +113,10 @@ async fn call(engine: &Arc<Engine>, method: &str, args: &[Box<RawValue>]) -> Met
         args.get(index).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     };
     let first = argument(0);
+    if method == "upgrade" {
+        return upgrade::upgrade(engine, &first).await;
+    }
+    let _counted = engine.under_way.one();
     match method {
         "ping" => Ok(info::ping()),
         "getVersion" => Ok(info::version()),

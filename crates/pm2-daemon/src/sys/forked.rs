@@ -43,6 +43,10 @@ pub(super) fn spawn(launch: &Launch) -> io::Result<i32> {
             if libc::setsid() < 0 {
                 return Err(io::Error::last_os_error());
             }
+            // The thread that starts it leaves the daemon's signals to another one.
+            let mut none = std::mem::MaybeUninit::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            check(libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()))?;
             if channel == 3 {
                 check(libc::fcntl(3, libc::F_SETFD, 0))?;
             } else if libc::dup2(channel, 3) < 0 {

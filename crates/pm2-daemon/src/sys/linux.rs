@@ -197,6 +197,20 @@ impl ProcessWatch {
     }
 }
 
+/// An empty file without a name, closed on exec.
+///
+/// # Errors
+/// The kernel's, `EMFILE` when the daemon is out of descriptors.
+pub(crate) fn memory_file() -> io::Result<File> {
+    // SAFETY: the name is NUL-terminated; the result is checked before it is owned.
+    let fd = unsafe { libc::memfd_create(c"pm2-rs".as_ptr(), libc::MFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel just gave us this descriptor, nobody else knows it.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
 /// The children of a process right now.
 pub(crate) fn children(pid: i32) -> Vec<i32> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };

@@ -17,12 +17,17 @@ use linux as platform;
 mod portable;
 #[cfg(any(not(target_os = "linux"), feature = "portable"))]
 use portable as platform;
+mod succession;
 mod unix;
 
 pub(crate) use platform::{
-    ProcessWatch, Sampler, children, close_from, group_members, parent_of, spawn_process, wait_for_exit,
+    ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of, spawn_process,
+    wait_for_exit,
 };
 pub(crate) use sockets::{accept, n_unaccepted, steer};
+pub(crate) use succession::{
+    is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again,
+};
 pub(crate) use unix::{
     Exit, Launch, Sample, Signal, Steering, channel_pair, group_exists, output_pipe, peer_is_trusted,
     pipe_capacity, poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name,

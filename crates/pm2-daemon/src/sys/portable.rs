@@ -1,6 +1,7 @@
 //! The twin for systems without pidfds and `/proc`: fork and exec, a waiting thread per child,
 //! process facts through `sysinfo`.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::forked;
+use super::succession::leave_signals_to_others;
 use super::unix::{Exit, Launch, Sample, Signal, send_signal};
 
 /// Starts the process as leader of a new session.
@@ -37,26 +39,40 @@ pub(crate) unsafe fn close_from(first: RawFd) {
 pub(crate) async fn wait_for_exit(pid: i32) -> io::Result<Exit> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().stack_size(64 * 1024).spawn(move || {
-        let mut status = 0;
-        let result = loop {
-            // SAFETY: `status` is writable for the whole call.
-            let waited = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-            if waited == pid {
-                break Ok(if libc::WIFEXITED(status) {
-                    Exit::Code(libc::WEXITSTATUS(status))
-                } else {
-                    Exit::Signal(libc::WTERMSIG(status))
-                });
-            }
-            let error = io::Error::last_os_error();
-            if error.kind() != io::ErrorKind::Interrupted {
-                break Err(error);
-            }
-        };
-        // The receiver is gone only when the daemon ends.
-        drop(sender.send(result));
+        leave_signals_to_others();
+        // It stays a zombie: only whoever is told of its end may reap it, lest the end be forgotten.
+        let ended = again(|| {
+            let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+            let id = pid.cast_unsigned() as libc::id_t;
+            // SAFETY: `info` is writable for the whole call.
+            unsafe { libc::waitid(libc::P_PID, id, info.as_mut_ptr(), libc::WEXITED | libc::WNOWAIT) }
+        });
+        // The receiver is gone when nobody waits any more.
+        drop(sender.send(ended.map(drop)));
     })?;
-    receiver.await.map_err(|_| io::Error::other("the waiting thread ended"))?
+    receiver.await.map_err(|_| io::Error::other("the waiting thread ended"))??;
+    let mut status = 0;
+    // SAFETY: `status` is writable for the whole call.
+    again(|| unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) })?;
+    Ok(if libc::WIFEXITED(status) {
+        Exit::Code(libc::WEXITSTATUS(status))
+    } else {
+        Exit::Signal(libc::WTERMSIG(status))
+    })
+}
+
+/// A system call that is made again when a signal has interrupted it.
+fn again(mut call: impl FnMut() -> libc::c_int) -> io::Result<libc::c_int> {
+    loop {
+        let result = call();
+        if result >= 0 {
+            return Ok(result);
+        }
+        let error = io::Error::last_os_error();
+        if error.kind() != io::ErrorKind::Interrupted {
+            return Err(error);
+        }
+    }
 }
 
 /// Follows one process by asking for it again and again.
@@ -95,6 +111,19 @@ impl ProcessWatch {
 fn alive(pid: i32) -> bool {
     // SAFETY: signal 0 only asks.
     unsafe { libc::kill(pid, 0) == 0 || io::Error::last_os_error().raw_os_error() == Some(libc::EPERM) }
+}
+
+/// An empty file without a name, closed on exec.
+///
+/// # Errors
+/// The system's: no descriptor left, no temporary folder.
+pub(crate) fn memory_file() -> io::Result<File> {
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+    let (file, path) = nix::unistd::mkstemp(&std::env::temp_dir().join("pm2-rs-XXXXXX"))?;
+    // A name that stays behind is an empty file.
+    drop(std::fs::remove_file(path));
+    fcntl(&file, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(file.into())
 }
 
 /// The processes of the system; `None` when it does not tell.

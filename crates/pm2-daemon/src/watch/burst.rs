@@ -25,6 +25,17 @@ struct Begun {
 }
 
 impl Burst {
+    /// A burst that has begun with this path.
+    pub(crate) fn begun(path: PathBuf) -> Burst {
+        let now = Instant::now();
+        Burst { begun: Some(Begun { path, at: now, last: now }) }
+    }
+
+    /// The path that a burst has begun with which is not over.
+    pub(crate) fn into_path(self) -> Option<PathBuf> {
+        self.begun.map(|begun| begun.path)
+    }
+
     /// The first path of the next burst, once that is over and `delay` has passed. Nothing is lost when it is dropped
     /// before; `None` when there will be no changes any more.
     pub(crate) async fn over(

@@ -11,6 +11,7 @@ mod tree;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc as inputs};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ pub(crate) use burst::Burst;
 pub(crate) use plan::WatchPlan;
 
 use crate::journal::Journal;
+use crate::sys::leave_signals_to_others;
 
 /// Changes that may wait for a job; it needs no more than one.
 const MAX_CHANGES: usize = 16;
@@ -26,8 +28,16 @@ const MAX_CHANGES: usize = 16;
 /// What the thread is told.
 pub(crate) enum Input {
     Event(notify::Result<notify::Event>),
-    Subscribe { id: u64, plan: Arc<WatchPlan>, changes: mpsc::Sender<PathBuf> },
-    Unsubscribe { id: u64 },
+    Subscribe {
+        id: u64,
+        plan: Arc<WatchPlan>,
+        changes: mpsc::Sender<PathBuf>,
+        /// What has been written since then counts as changed.
+        since: Option<SystemTime>,
+    },
+    Unsubscribe {
+        id: u64,
+    },
 }
 
 /// The thread, as jobs see it. It is started with the first app that is watched.
@@ -56,15 +66,20 @@ impl Watches {
         Watches { journal, inputs: Mutex::new(None), next: AtomicU64::new(0) }
     }
 
-    /// Begins to look for changes; the folders are walked on the thread.
+    /// Begins to look for changes, and goes on where somebody has looked for them until `since`; the folders are walked
+    /// on the thread.
     ///
     /// # Errors
     /// When the system gives no thread or no handle (`fs.inotify.max_user_instances`).
-    pub(crate) fn subscribe(&self, plan: Arc<WatchPlan>) -> Result<Subscription, String> {
+    pub(crate) fn subscribe(
+        &self,
+        plan: Arc<WatchPlan>,
+        since: Option<SystemTime>,
+    ) -> Result<Subscription, String> {
         let inputs = self.started()?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (changes, received) = mpsc::channel(MAX_CHANGES);
-        drop(inputs.send(Input::Subscribe { id, plan, changes }));
+        drop(inputs.send(Input::Subscribe { id, plan, changes, since }));
         Ok(Subscription { changes: received, id, inputs })
     }
 
@@ -81,7 +96,10 @@ impl Watches {
         std::thread::Builder::new()
             .name("watch".to_owned())
             .stack_size(512 * 1024)
-            .spawn(move || tree::run(watcher, &received, &journal))
+            .spawn(move || {
+                leave_signals_to_others();
+                tree::run(watcher, &received, &journal);
+            })
             .map_err(|error| format!("cannot watch files: {error}"))?;
         *started = Some(inputs.clone());
         Ok(inputs)

@@ -23,7 +23,7 @@ impl Watched {
         let Value::Object(app) = app else { panic!("no object") };
         let plan = WatchPlan::read(&app, folder.path(), Vec::new()).unwrap();
         let watches = Watches::new(Journal::new(Bus::default(), ""));
-        let subscription = watches.subscribe(Arc::new(plan)).unwrap();
+        let subscription = watches.subscribe(Arc::new(plan), None).unwrap();
         Watched { folder, watches, subscription }
     }
 
@@ -32,7 +32,7 @@ impl Watched {
         let probe = tempfile::tempdir().unwrap();
         let Value::Object(app) = json!({"watch": true, "ignore_watch": []}) else { return };
         let plan = WatchPlan::read(&app, probe.path(), Vec::new()).unwrap();
-        let mut other = self.watches.subscribe(Arc::new(plan)).unwrap();
+        let mut other = self.watches.subscribe(Arc::new(plan), None).unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         loop {
             fs::write(probe.path().join("probe"), "x").unwrap();

@@ -1,9 +1,11 @@
 //! The thread: which folders the system is asked about, and for whom.
 
 use std::collections::{BTreeSet, HashMap};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, SystemTime};
 
 use notify::event::{EventKind, MetadataKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
@@ -22,6 +24,8 @@ struct Tree<'a> {
     subscribers: HashMap<u64, Subscriber>,
     /// Watched folders, each with those who want it.
     folders: HashMap<PathBuf, BTreeSet<u64>>,
+    /// While folders are walked: what was written since then counts as changed.
+    since: Option<SystemTime>,
 }
 
 struct Subscriber {
@@ -33,16 +37,19 @@ struct Subscriber {
 
 /// Follows files until the daemon ends.
 pub(super) fn run(watcher: RecommendedWatcher, inputs: &Receiver<Input>, journal: &Journal) {
-    let mut tree = Tree { watcher, journal, subscribers: HashMap::new(), folders: HashMap::new() };
+    let mut tree =
+        Tree { watcher, journal, subscribers: HashMap::new(), folders: HashMap::new(), since: None };
     while let Ok(input) = inputs.recv() {
         match input {
             Input::Event(Ok(event)) => tree.event(&event),
             Input::Event(Err(error)) => journal.warn(format_args!("watching files: {error}")),
-            Input::Subscribe { id, plan, changes } => {
+            Input::Subscribe { id, plan, changes, since } => {
                 tree.subscribers.insert(id, Subscriber { plan: plan.clone(), changes, complained: false });
+                tree.since = since;
                 for root in 0..plan.roots.len() {
                     tree.enter_root(id, &plan, root);
                 }
+                tree.since = None;
             }
             Input::Unsubscribe { id } => tree.unsubscribe(id),
         }
@@ -59,6 +66,23 @@ impl Tree<'_> {
         if let Some(above) = path.ancestors().skip(1).find(|above| above.is_dir()) {
             self.watch(id, above);
         }
+        self.catch_up(id, plan, path);
+    }
+
+    /// Tells of a path that was written while nobody looked.
+    fn catch_up(&self, id: u64, plan: &WatchPlan, path: &Path) {
+        let Some(since) = self.since else { return };
+        // Moved and copied files may have been written long ago.
+        let changed = std::fs::symlink_metadata(path).ok().filter(|meta| !meta.is_dir()).and_then(|meta| {
+            let seconds = Duration::new(u64::try_from(meta.ctime()).ok()?, meta.ctime_nsec() as u32);
+            SystemTime::UNIX_EPOCH.checked_add(seconds)
+        });
+        if let Some(subscriber) = self.subscribers.get(&id)
+            && changed.is_some_and(|changed| changed >= since)
+            && plan.concerns(path)
+        {
+            subscriber.tell(path);
+        }
     }
 
     /// Watches a folder and those below it.
@@ -72,6 +96,7 @@ impl Tree<'_> {
         for entry in entries.flatten() {
             let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
+            self.catch_up(id, plan, &path);
             if kind.is_dir() || (kind.is_symlink() && plan.follows_links && path.is_dir()) {
                 self.enter(id, plan, root, &path, depth + 1);
             }

@@ -1,0 +1,373 @@
+//! Everything that a daemon knows, as data: the text that one program image leaves to the next.
+//!
+//! Structures of their own, so that nothing else changes the text by accident. A field that is added needs a default;
+//! anything else that changes needs a new [`VERSION`]. Moments are milliseconds from the freeze, see
+//! [`super::Clock`].
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Bytes, Kept};
+
+/// The version that is written.
+pub(crate) const VERSION: u32 = 1;
+
+/// Whether a state of that version can be read.
+pub(crate) fn is_readable(version: u32) -> bool {
+    version == VERSION
+}
+
+/// A daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) version: u32,
+    /// The version of the program that wrote it.
+    pub(crate) program: String,
+    /// Epoch ms of the freeze.
+    pub(crate) at: i64,
+    /// All descriptors that the rest names.
+    pub(crate) descriptors: Vec<Kept>,
+    pub(crate) home: HomeState,
+    pub(crate) engine: EngineState,
+    pub(crate) files: Vec<LogFileState>,
+    pub(crate) pumps: Vec<PumpState>,
+    pub(crate) jobs: Vec<JobState>,
+    /// Absent when there never was a worker.
+    pub(crate) cluster: Option<ClusterState>,
+}
+
+/// The lock and the two sockets.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HomeState {
+    pub(crate) lock: Kept,
+    pub(crate) rpc: SocketState,
+    pub(crate) bus: SocketState,
+}
+
+/// A listening socket of the daemon.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SocketState {
+    pub(crate) socket: Kept,
+    /// Device and inode of its file.
+    pub(crate) file: Option<(u64, u64)>,
+}
+
+/// What belongs to no app.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct EngineState {
+    pub(crate) started_at: i64,
+    /// The end was announced.
+    pub(crate) announced: bool,
+    pub(crate) next_job: u32,
+    pub(crate) next_worker: u64,
+    pub(crate) next_pump: u64,
+    /// The folder of the runtime file for apps of other users.
+    pub(crate) runtime_folder: Option<String>,
+    /// Processes that could not be stopped, each with its worker.
+    pub(crate) survivors: Vec<(i32, Option<u64>)>,
+}
+
+/// An open log file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LogFileState {
+    pub(crate) path: String,
+    /// Without it the path is opened again.
+    pub(crate) file: Option<Kept>,
+    pub(crate) failing: bool,
+}
+
+/// The transport of one stream of an app. Files are places in [`State::files`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PumpState {
+    pub(crate) id: u64,
+    pub(crate) pipe: Kept,
+    pub(crate) files: Vec<usize>,
+    pub(crate) is_error: bool,
+    pub(crate) process: String,
+    pub(crate) muted: bool,
+    pub(crate) format: Option<FormatState>,
+    /// The beginning of a character.
+    pub(crate) carry: Bytes,
+    /// The beginning of a line.
+    pub(crate) line: Bytes,
+}
+
+/// How lines are written.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FormatState {
+    Dated(String),
+    Json { date_format: Option<String>, process_id: u32, app_name: String },
+}
+
+/// One app instance.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct JobState {
+    pub(crate) view: ViewState,
+    pub(crate) unstable_restarts: u64,
+    pub(crate) last_delay_ms: Option<u64>,
+    pub(crate) has_run: bool,
+    pub(crate) asked_to_stop: bool,
+    pub(crate) triggers: TriggersState,
+    pub(crate) phase: PhaseState,
+}
+
+/// What makes a job act without being asked.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TriggersState {
+    pub(crate) cron: Option<CronState>,
+    /// A file that has changed: the first of a burst that is not over.
+    pub(crate) changed: Option<String>,
+}
+
+/// A `cron_restart` pattern that is followed. Moments are epoch ms.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct CronState {
+    pub(crate) pattern: String,
+    pub(crate) read_at: i64,
+    pub(crate) next: Option<i64>,
+}
+
+/// What everyone may see of a job.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ViewState {
+    pub(crate) id: u32,
+    /// The description. Text, because it may be nested as deep as a parser goes.
+    pub(crate) app: Box<RawValue>,
+    pub(crate) status: String,
+    pub(crate) pid: i32,
+    pub(crate) pm_uptime: Option<i64>,
+    pub(crate) created_at: Option<i64>,
+    pub(crate) restart_time: u64,
+    pub(crate) unstable_restarts: u64,
+    pub(crate) prev_restart_delay: Option<u64>,
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) exit_signal: Option<String>,
+    pub(crate) spawn_error: Option<String>,
+    pub(crate) app_version: Option<String>,
+    pub(crate) node_version: Option<String>,
+    pub(crate) axm_actions: Vec<Value>,
+    pub(crate) axm_monitor: Map<String, Value>,
+    pub(crate) axm_options: Map<String, Value>,
+    pub(crate) km_monitored: Option<bool>,
+}
+
+/// What a job does.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PhaseState {
+    Idle,
+    Launching { process: ProcessState, deadline: Option<i64> },
+    Online { process: ProcessState },
+    Waiting { at: i64 },
+}
+
+/// A running process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ProcessState {
+    pub(crate) pid: i32,
+    pub(crate) started: i64,
+    pub(crate) worker: Option<u64>,
+    pub(crate) version: Option<String>,
+    /// The pumps of its output and its errors.
+    pub(crate) output: [u64; 2],
+    /// Places in [`State::files`].
+    pub(crate) out_files: Vec<usize>,
+    pub(crate) error_files: Vec<usize>,
+    /// Absent when it has closed its standard input.
+    pub(crate) input: Option<InputState>,
+    /// Absent for a worker, and when it has closed its channel.
+    pub(crate) channel: Option<ChannelState>,
+    /// Messages that its job has not looked at.
+    pub(crate) said: Vec<MessageState>,
+}
+
+/// The writing end of a process's standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct InputState {
+    pub(crate) pipe: Kept,
+    pub(crate) unwritten: Bytes,
+}
+
+/// The IPC channel of a process that is no worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ChannelState {
+    pub(crate) socket: Kept,
+    pub(crate) lines: LinesState,
+    /// Messages for which there was no room.
+    pub(crate) received: Vec<MessageState>,
+    pub(crate) unsent: Bytes,
+}
+
+/// The line that has not ended.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LinesState {
+    pub(crate) pending: Bytes,
+    pub(crate) skipping: bool,
+}
+
+/// A message of an app.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MessageState {
+    Ready,
+    NodeVersion(String),
+    Typed { kind: String, data: String },
+    Raw(String),
+    Handle,
+    Online,
+    Listening(BTreeSet<String>),
+}
+
+/// The thread that serves cluster workers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ClusterState {
+    /// Those of all descriptors that are named here.
+    pub(crate) descriptors: Vec<Kept>,
+    pub(crate) next_listener: usize,
+    pub(crate) next_seq: u64,
+    pub(crate) workers: Vec<WorkerState>,
+    pub(crate) listeners: Vec<ListenerState>,
+    /// Frames of workers that wish for an address that is about to be free.
+    pub(crate) postponed: Vec<(u64, String)>,
+    /// Where listeners were closed, and when.
+    pub(crate) left: Vec<(PlaceState, i64)>,
+}
+
+/// A worker, as the cluster's thread sees it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WorkerState {
+    pub(crate) id: u64,
+    pub(crate) app: String,
+    pub(crate) job: u32,
+    pub(crate) foreign: bool,
+    pub(crate) policy: String,
+    pub(crate) sticky: bool,
+    /// Absent when it is closed.
+    pub(crate) channel: Option<WorkerChannelState>,
+    pub(crate) undelivered: Vec<MessageState>,
+    pub(crate) unaccepted: Vec<UnacceptedState>,
+    pub(crate) leaving: bool,
+    pub(crate) rests_until: Option<i64>,
+}
+
+/// The channel of a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct WorkerChannelState {
+    pub(crate) socket: Kept,
+    pub(crate) lines: LinesState,
+    pub(crate) unsent: Vec<FrameState>,
+    /// Descriptors on their way, oldest first: the number of the frame if it is a connection, and the text sent before.
+    pub(crate) on_the_way: Vec<(Option<u64>, u64)>,
+    /// Frames that wait, each with its descriptor.
+    pub(crate) held: Vec<(String, Kept)>,
+    pub(crate) n_text: u64,
+    pub(crate) n_read: u64,
+}
+
+/// What is left of a frame.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FrameState {
+    pub(crate) rest: Bytes,
+    pub(crate) descriptor: Option<Kept>,
+    pub(crate) is_message: bool,
+}
+
+/// A connection that a worker was given and has not taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UnacceptedState {
+    pub(crate) seq: u64,
+    pub(crate) listener: usize,
+    pub(crate) since: i64,
+    pub(crate) connection: ConnectionState,
+}
+
+/// A client that no worker has taken yet.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ConnectionState {
+    pub(crate) socket: Kept,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) since: i64,
+    pub(crate) n_failed: u8,
+}
+
+/// An address on which workers listen.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ListenerState {
+    pub(crate) id: usize,
+    pub(crate) app: String,
+    pub(crate) key: String,
+    pub(crate) place: PlaceState,
+    pub(crate) way: WayState,
+    pub(crate) sticky: bool,
+    /// In the order of their numbers, each with the worker that has it.
+    pub(crate) sockets: Vec<(Kept, Option<u64>)>,
+    pub(crate) backlog: i32,
+    pub(crate) shown_address: Option<String>,
+    pub(crate) data: Option<String>,
+    /// Workers, and until when each rests.
+    pub(crate) members: Vec<(u64, Option<i64>)>,
+    pub(crate) kept_for: BTreeSet<u32>,
+    pub(crate) deserted: Option<i64>,
+    pub(crate) waiting: Vec<ConnectionState>,
+    pub(crate) is_direct: bool,
+    pub(crate) last: u64,
+    /// The file that goes with it.
+    pub(crate) path: Option<String>,
+}
+
+/// What a listener is bound to.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PlaceState {
+    Tcp(i64),
+    Udp(i64),
+    Path(String),
+}
+
+/// How connections come to the workers.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WayState {
+    Deal,
+    Steer,
+    Share,
+}
+
+impl State {
+    /// Writes the text into an empty file.
+    ///
+    /// # Errors
+    /// No memory or disk space.
+    pub(crate) fn write(&self, file: &File) -> io::Result<()> {
+        let mut text = BufWriter::with_capacity(64 * 1024, file);
+        serde_json::to_writer(&mut text, self)?;
+        text.flush()
+    }
+
+    /// Reads the text of a file from its beginning.
+    ///
+    /// # Errors
+    /// What cannot be read, and what is not understood.
+    pub(crate) fn read(mut file: &File) -> io::Result<State> {
+        let mut text = Vec::new();
+        file.rewind()?;
+        file.read_to_end(&mut text)?;
+        let Head { version } = serde_json::from_slice(&text)?;
+        if !is_readable(version) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("its version is {version}")));
+        }
+        Ok(serde_json::from_slice(&text)?)
+    }
+}
+
+#[derive(Deserialize)]
+struct Head {
+    version: u32,
+}

@@ -1,0 +1,213 @@
+//! The daemon's end of the channel of a process that is no cluster worker: two tasks that can be interrupted.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::MAX_INCOMING;
+use super::lines::Lines;
+use super::message::{AppMessage, Line, parse};
+use super::outbox::{ChannelSender, Outbox, outbox};
+use crate::handover::{Bytes, ChannelState, Descriptors};
+use crate::sys::send_with_descriptor;
+
+/// A served channel. Its tasks end with it.
+pub(crate) struct Channel {
+    stream: Arc<UnixStream>,
+    reader: JoinHandle<Reader>,
+    writer: JoinHandle<Writer>,
+    /// Its end interrupts both.
+    going_on: watch::Sender<()>,
+}
+
+/// What the owner of a process has of its channel.
+pub(crate) struct Ends {
+    pub(crate) sender: ChannelSender,
+    /// The stream ends when the app closes its end.
+    pub(crate) messages: mpsc::Receiver<AppMessage>,
+    /// `None`: served elsewhere, or closed.
+    pub(crate) channel: Option<Channel>,
+}
+
+/// Serves our end of a new channel.
+///
+/// # Errors
+/// When the socket cannot be registered with the reactor.
+pub(crate) fn open(socket: std::os::unix::net::UnixStream) -> io::Result<Ends> {
+    serve(socket, Reader::default(), Bytes::default())
+}
+
+/// A channel that the app has closed, after it had said something.
+pub(crate) fn closed(said: Vec<AppMessage>) -> Ends {
+    let (sender, _) = outbox(None, 0);
+    let (deliver, messages) = mpsc::channel(said.len().max(1));
+    for message in said {
+        // There is room for all of them.
+        drop(deliver.try_send(message));
+    }
+    Ends { sender, messages, channel: None }
+}
+
+fn serve(socket: std::os::unix::net::UnixStream, reader: Reader, unsent: Bytes) -> io::Result<Ends> {
+    let stream = Arc::new(UnixStream::from_std(socket)?);
+    let (sender, outbox) = outbox(None, unsent.0.len());
+    let writer = Writer { outbox, line: unsent.0, n_sent: 0 };
+    let (deliver, messages) = mpsc::channel(MAX_INCOMING);
+    let (going_on, _) = watch::channel(());
+    let reader = tokio::spawn(reader.run(stream.clone(), deliver, going_on.subscribe()));
+    let writer = tokio::spawn(writer.run(stream.clone(), going_on.subscribe()));
+    Ok(Ends { sender, messages, channel: Some(Channel { stream, reader, writer, going_on }) })
+}
+
+impl Channel {
+    /// Interrupts the tasks; `None` when the app has closed its end.
+    pub(crate) async fn freeze(self, descriptors: &mut Descriptors) -> Option<ChannelState> {
+        let Channel { stream, reader, writer, going_on } = self;
+        drop(going_on);
+        // They fail only by a panic.
+        let (reader, writer) = (reader.await.ok()?, writer.await.ok()?);
+        let unsent = writer.into_unsent();
+        let socket = Arc::into_inner(stream).filter(|_| !reader.is_over)?;
+        // A socket that cannot be had back from the reactor is as good as closed.
+        let socket = descriptors.keep(OwnedFd::from(socket.into_std().ok()?));
+        let received = reader.received.into_iter().map(AppMessage::freeze).collect();
+        Some(ChannelState { socket, lines: reader.lines.freeze(), received, unsent })
+    }
+}
+
+/// Serves a channel that was frozen, from which these messages had come.
+///
+/// # Errors
+/// When the socket was not kept, or cannot be registered with the reactor.
+pub(crate) fn thaw(
+    state: ChannelState,
+    said: Vec<AppMessage>,
+    descriptors: &mut Descriptors,
+) -> io::Result<Ends> {
+    let socket = descriptors.take(state.socket)?;
+    let received = state.received.into_iter().map(AppMessage::thaw);
+    let reader = Reader {
+        lines: Lines::thaw(state.lines),
+        received: said.into_iter().chain(received).collect(),
+        is_over: false,
+    };
+    serve(socket.into(), reader, state.unsent)
+}
+
+/// What was read and not delivered. Whole between any two waits, so that it can be interrupted.
+#[derive(Default)]
+struct Reader {
+    lines: Lines,
+    received: VecDeque<AppMessage>,
+    /// The app has closed its end, or nobody wants to hear it.
+    is_over: bool,
+}
+
+impl Reader {
+    async fn run(
+        mut self,
+        stream: Arc<UnixStream>,
+        deliver: mpsc::Sender<AppMessage>,
+        mut going_on: watch::Receiver<()>,
+    ) -> Reader {
+        tokio::select! {
+            () = self.read(&stream, &deliver) => self.is_over = true,
+            _ = going_on.changed() => {}
+        }
+        self
+    }
+
+    async fn read(&mut self, stream: &UnixStream, deliver: &mpsc::Sender<AppMessage>) {
+        loop {
+            while !self.received.is_empty() {
+                let Ok(room) = deliver.reserve().await else { return };
+                if let Some(message) = self.received.pop_front() {
+                    room.send(message);
+                }
+            }
+            if stream.readable().await.is_err() {
+                return;
+            }
+            // The buffer lives on the stack and for no longer than this call, so that an idle channel
+            // costs nothing.
+            match self.read_chunk(stream) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn read_chunk(&mut self, stream: &UnixStream) -> io::Result<usize> {
+        let mut chunk = [0; 8192];
+        let count = stream.try_read(&mut chunk)?;
+        let Reader { lines, received, .. } = self;
+        lines.feed(&chunk[..count], |line| {
+            match parse(line) {
+                Some(Line::Message(message)) => received.push_back(message),
+                Some(Line::Handle(message)) => {
+                    received.extend([AppMessage::Handle].into_iter().chain(message))
+                }
+                // Frames of the cluster module have no business here.
+                _ => {}
+            }
+        });
+        Ok(count)
+    }
+}
+
+/// What has to be written. Whole between any two waits.
+struct Writer {
+    outbox: Outbox,
+    line: Vec<u8>,
+    n_sent: usize,
+}
+
+impl Writer {
+    async fn run(mut self, stream: Arc<UnixStream>, mut going_on: watch::Receiver<()>) -> Writer {
+        tokio::select! {
+            () = self.write(&stream) => {}
+            _ = going_on.changed() => {}
+        }
+        self
+    }
+
+    async fn write(&mut self, stream: &UnixStream) {
+        loop {
+            while self.n_sent < self.line.len() {
+                if stream.writable().await.is_err() {
+                    return;
+                }
+                let rest = &self.line[self.n_sent..];
+                let sent = stream
+                    .try_io(Interest::WRITABLE, || send_with_descriptor(stream.as_raw_fd(), rest, None));
+                match sent {
+                    Ok(count) => self.n_sent += count,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+            }
+            self.outbox.sent(self.line.len());
+            // Before the wait: a line that was sent must not be there when it is interrupted.
+            self.line = Vec::new();
+            self.n_sent = 0;
+            let Some(line) = self.outbox.next().await else { return };
+            self.line = line;
+        }
+    }
+
+    fn into_unsent(mut self) -> Bytes {
+        let mut unsent = self.line.split_off(self.n_sent);
+        while let Some(mut line) = self.outbox.try_next() {
+            unsent.append(&mut line);
+        }
+        Bytes(unsent)
+    }
+}
