@@ -9,6 +9,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::Policy;
+use super::channel::{Asked, Held};
 use super::frames::{self, WorkerFrame};
 use super::listener::{GroupSocket, Listener, Member, Place, Way};
 use super::pace::{Pace, TICK};
@@ -201,7 +202,9 @@ impl Primary {
                     if matches!(listener.place, Place::Udp(_)) { "dgram.Native" } else { "net.Native" };
                 let frame = frames::with_handle(kind, &frames::listens(&key, ack, data, None, seq));
                 let socket = own.socket.clone();
-                self.with_channel(worker, |channel| channel.send_socket(frame, socket));
+                let asked = Some(Asked { listener: id, ack, n_failed: 0 });
+                let held = Held { line: frame, socket, asked };
+                self.with_channel(worker, |channel| channel.send_socket(held));
             }
             None => {
                 let frame = frames::listens(&key, ack, data, listener.shown_address.as_deref(), seq);
@@ -239,6 +242,17 @@ impl Primary {
                 }
             }
         }
+    }
+
+    /// A worker has no descriptor left for the socket that it asked for.
+    pub(super) fn cannot_have(&mut self, worker: u64, asked: Asked) {
+        let seq = self.seq();
+        let Some(listener) = self.listeners.get(&asked.listener) else { return };
+        let key = serde_json::Value::from(listener.key.as_str()).to_string();
+        let app = listener.app.clone();
+        self.journal.error(format_args!("App [{app}] cannot listen on {key}: it has no descriptors left"));
+        self.send(worker, frames::refused(&key, asked.ack, -libc::EMFILE, seq));
+        self.desert(worker, asked.listener, false);
     }
 
     /// Begins or ends to be told of connections that wait on a socket.

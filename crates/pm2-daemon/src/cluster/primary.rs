@@ -10,7 +10,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use tokio::sync::mpsc;
 
-use super::channel::{Channel, Pause};
+use super::channel::{Channel, Held, Pause};
 use super::frames::{self, WorkerFrame};
 use super::listener::{Connection, Listener, Place};
 use super::{Command, Limits, WorkerInfo};
@@ -41,6 +41,8 @@ pub(super) struct Primary {
     pub(super) unread: BTreeSet<u64>,
     /// Wishes for addresses that an own listener has just left, as frames of a worker.
     pub(super) postponed: Vec<(u64, String)>,
+    /// Listening sockets for which their workers had no descriptor.
+    pub(super) missed_sockets: Vec<(u64, Held)>,
     /// Where listeners were closed, and when.
     pub(super) left: Vec<(Place, Instant)>,
     buffer: Vec<u8>,
@@ -83,6 +85,8 @@ pub(super) enum Timer {
     Send(u64),
     /// See whether a connection that had to wait can go.
     Deal,
+    /// Send listening sockets again that have not arrived.
+    Resend,
     /// Try the addresses again that were not free yet.
     Ask,
     /// Look at the rate of a listener and at its workers' queues.
@@ -132,6 +136,7 @@ impl Primary {
             unread: BTreeSet::new(),
             postponed: Vec::new(),
             left: Vec::new(),
+            missed_sockets: Vec::new(),
             buffer: vec![0; 64 * 1024],
         }
     }
@@ -428,6 +433,7 @@ impl Primary {
                 // Done in every round.
                 Timer::Deal => {}
                 Timer::Ask => self.ask_again(),
+                Timer::Resend => self.resend(),
                 Timer::Look(listener) => self.look(listener, now),
                 Timer::Desert(listener) => self.close_deserted(listener, now),
             }

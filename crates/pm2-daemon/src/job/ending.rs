@@ -122,8 +122,7 @@ impl Job {
         self.close_listeners().await;
         if let Err(kill::Survivors { root_ended: false }) = ended {
             let (pid, worker) = (process.pid, process.worker);
-            let exit = async move { (&mut process.exit).await };
-            context.outlive(pid, worker, Box::pin(exit));
+            context.outlive(pid, worker, process.exit);
         }
         result
     }
