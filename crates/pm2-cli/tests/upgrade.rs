@@ -199,6 +199,9 @@ fn descriptors_do_not_become_more() {
     }
     until("there are as many as after the first one", || count() == first);
     assert_eq!(home.n_upgrades(), 10);
+    // And none of them is an app's.
+    let app = pid_of(&home.client().start(home.sleeper("new")));
+    assert_eq!(descriptors(app).into_keys().collect::<Vec<_>>(), [0, 1, 2, 3]);
 }
 
 // ---- the command ----

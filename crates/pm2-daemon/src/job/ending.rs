@@ -119,7 +119,12 @@ impl Job {
         self.close_listeners().await;
         if let Err(kill::Survivors { root_ended: false }) = ended {
             let (pid, worker) = (process.pid, process.worker);
-            let exit = async move { (&mut process.exit).await };
+            let exit = async move {
+                let exit = (&mut process.exit).await;
+                // It has its channel and its input until then.
+                drop(process);
+                exit
+            };
             context.outlive(pid, worker, Box::pin(exit));
         }
         result

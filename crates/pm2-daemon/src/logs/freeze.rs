@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((table.places(&files.out), table.0.len()), (pumps[0].files.clone(), 2), "the same files");
         // Nobody looks at it now.
         write!(out_app, "f\n2\n").unwrap();
-        write!(error_app, "f\n").unwrap();
+        writeln!(error_app, "f").unwrap();
         assert!(output.drain().await);
         assert_eq!(fs::read_to_string(&paths[1]).unwrap(), "D: e\n");
         let text = serde_json::to_string(&(table.freeze(&mut descriptors), pumps, writer.latest())).unwrap();
