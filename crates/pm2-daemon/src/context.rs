@@ -15,6 +15,7 @@ use crate::journal::Journal;
 use crate::logs::LogWriter;
 use crate::runtime_file::RuntimeFile;
 use crate::settings::Settings;
+use crate::tally::Tally;
 use crate::watch::Watches;
 
 /// Handed to every job's task.
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) runtime_file: RuntimeFile,
     pub(crate) cluster: ClusterPrimary,
     pub(crate) watches: Watches,
+    /// What is being done and takes its time: commands of clients, restarts, workers that drain.
+    pub(crate) under_way: Tally,
     /// The end of the daemon was announced: exits are not followed by restarts.
     announced: AtomicBool,
     /// The end has begun: nothing is started any more.
@@ -58,6 +61,7 @@ impl Context {
             runtime_file,
             cluster,
             watches,
+            under_way: Tally::default(),
             announced: AtomicBool::new(false),
             ending: AtomicBool::new(false),
             hurry: watch::Sender::new(false),

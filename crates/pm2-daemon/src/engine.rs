@@ -26,8 +26,6 @@ pub(crate) struct Engine {
     pub(crate) supervisor: Supervisor,
     /// Epoch ms of the daemon's start.
     pub(crate) started_at: i64,
-    /// Commands that clients wait for.
-    pub(crate) under_way: Tally,
     /// Bytes of replies that have not left.
     pub(crate) unsent: Tally,
     /// Shut, no command and no connection is looked at.
@@ -53,7 +51,6 @@ impl Engine {
         let engine = Engine {
             supervisor,
             started_at,
-            under_way: Tally::default(),
             unsent: Tally::default(),
             gate: Gate::opened(),
             upgrades,

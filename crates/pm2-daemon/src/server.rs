@@ -156,7 +156,6 @@ async fn answer_requests(engine: Arc<Engine>, stream: impl AsyncRead + AsyncWrit
         };
         decoder.feed(&chunk[..count]);
         loop {
-            engine.gate.open().await;
             let message = match decoder.next().map(|arguments| arguments.map(decode_request)) {
                 Ok(Some(Ok(message))) => message,
                 Ok(None) => break,
@@ -169,6 +168,7 @@ async fn answer_requests(engine: Arc<Engine>, stream: impl AsyncRead + AsyncWrit
                 return;
             }
             let Ok(permit) = under_way.clone().acquire_owned().await else { return };
+            engine.gate.open().await;
             let (engine, replies, backlog) = (engine.clone(), replies.clone(), backlog.clone());
             let mut work = Box::pin(async move {
                 if let Some(frame) = methods::answer(&engine, message).await {

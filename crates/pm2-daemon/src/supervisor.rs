@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 pub(crate) struct Supervisor {
     pub(crate) context: Arc<Context>,
     table: Mutex<Table>,
-    metrics: Metrics,
+    pub(crate) metrics: Metrics,
 }
 
 #[derive(Default)]

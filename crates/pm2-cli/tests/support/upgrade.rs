@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use pm2_core::protocol::{Argument, Reply, decode_reply};
+use pm2_core::protocol::{Argument, Reply, decode_reply, encode_call};
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -41,6 +41,12 @@ impl TestHome {
     pub(crate) fn deceiver(&self) -> PathBuf {
         self.program("deceiver", &format!("#!/bin/sh\nchmod -x \"$0\"\nexec {EXECUTABLE} \"$@\"\n"))
     }
+}
+
+/// Sends a call on a connection that the daemon may have closed; says whether it is still open.
+pub(crate) fn try_post(client: &mut Client, method: &str, args: &Value) -> bool {
+    let id = Argument::Text("1:0".to_owned());
+    client.write(&encode_call(&id, method, &args.to_string())).is_ok()
 }
 
 /// Waits for the answer to an upgrade, or for the end of the connection, which is the good one.

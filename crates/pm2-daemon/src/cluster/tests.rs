@@ -1,5 +1,7 @@
 //! The thread against workers that speak the protocol by hand.
 
+mod frozen;
+
 use std::collections::VecDeque;
 use std::io::{IoSliceMut, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -17,14 +17,14 @@ use crate::logs::FileTable;
 /// Why a daemon could not be frozen.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FreezeError {
-    #[error("an app is being started and takes too long")]
+    #[error("an app takes too long to start or to stop")]
     Busy,
     #[error("a log file cannot be written for now")]
     SlowDisk,
 }
 
-/// How long a job may take to finish what it does by itself, such as a restart.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a job may take to come to a stop.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Stops everything and writes it down. No commands may be under way, and none may come.
 ///
@@ -69,6 +69,7 @@ pub(crate) async fn freeze(
     let mut about_engine = EngineState {
         started_at: engine.started_at,
         next_job: supervisor.next_id(),
+        samples: supervisor.metrics.freeze(&clock),
         ..EngineState::default()
     };
     context.freeze(&mut about_engine);
@@ -109,6 +110,7 @@ pub(crate) fn thaw(engine: &Arc<Engine>, state: State, mut descriptors: Descript
         .into_iter()
         .map(|job| job::thaw(context, job, &clock, &files, &mut workers, &mut descriptors))
         .collect();
+    supervisor.metrics.thaw(state.engine.samples, &clock);
     supervisor.thaw(jobs, state.engine.next_job);
 }
 

@@ -71,6 +71,16 @@ pub(crate) struct EngineState {
     pub(crate) runtime_folder: Option<String>,
     /// Processes that could not be stopped, each with its worker.
     pub(crate) survivors: Vec<(i32, Option<u64>)>,
+    pub(crate) samples: Vec<SampleState>,
+}
+
+/// What a process was measured to have used.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SampleState {
+    pub(crate) pid: i32,
+    pub(crate) memory: u64,
+    pub(crate) cpu_us: u64,
+    pub(crate) at: i64,
 }
 
 /// An open log file.
@@ -371,4 +381,62 @@ impl State {
 #[derive(Deserialize)]
 struct Head {
     version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::sys::memory_file;
+
+    /// A state with everything in it that a state can have, as it was written by that version.
+    const WRITTEN: [(u32, &str); 1] = [(1, include_str!("states/1.json"))];
+
+    fn in_a_file(text: &str) -> File {
+        let mut file = memory_file().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn states_of_every_version_can_be_read() {
+        for (version, text) in WRITTEN {
+            assert!(is_readable(version));
+            let state = State::read(&in_a_file(text)).unwrap();
+            assert_eq!((state.version, state.jobs.len(), state.descriptors.len()), (version, 5, 16));
+        }
+        assert!(!is_readable(0) && !is_readable(VERSION + 1));
+    }
+
+    /// When this fails the text has changed: that needs a new version and one more file.
+    #[test]
+    fn what_is_written_is_what_this_version_wrote() {
+        let (version, text) = WRITTEN[WRITTEN.len() - 1];
+        assert_eq!(version, VERSION);
+        let file = memory_file().unwrap();
+        State::read(&in_a_file(text)).unwrap().write(&file).unwrap();
+        let again = State::read(&file).unwrap();
+        assert_eq!(
+            serde_json::to_value(&again).unwrap(),
+            serde_json::from_str::<Value>(text).unwrap(),
+            "nothing is lost and nothing is added"
+        );
+    }
+
+    #[test]
+    fn other_versions_are_refused_before_anything_is_looked_at() {
+        let error = State::read(&in_a_file(r#"{"version":2,"at":"another thing"}"#)).unwrap_err();
+        assert_eq!(error.to_string(), "its version is 2");
+        for broken in ["", "{", "{\"version\":1}", "[]"] {
+            assert!(State::read(&in_a_file(broken)).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_closed_on_exec() {
+        let file = memory_file().unwrap();
+        let flags = nix::fcntl::fcntl(file.as_fd(), nix::fcntl::FcntlArg::F_GETFD).unwrap();
+        assert_eq!(flags, libc::FD_CLOEXEC);
+    }
 }

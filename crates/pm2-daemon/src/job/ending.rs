@@ -122,7 +122,13 @@ impl Job {
         self.close_listeners().await;
         if let Err(kill::Survivors { root_ended: false }) = ended {
             let (pid, worker) = (process.pid, process.worker);
-            context.outlive(pid, worker, process.exit);
+            let exit = async move {
+                let exit = (&mut process.exit).await;
+                // It has its channel and its input until then.
+                drop(process);
+                exit
+            };
+            context.outlive(pid, worker, Box::pin(exit));
         }
         result
     }

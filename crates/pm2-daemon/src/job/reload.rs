@@ -147,9 +147,11 @@ impl Job {
                 self.context.journal.log(format_args!("App [{name}:{id}] online"));
                 let (hurry, hurried) = watch::channel(false);
                 let context = self.context.clone();
+                let counted = context.under_way.one();
                 let task = tokio::spawn(async move {
                     let last = leave(&context, &mut old, old_view, farewell, hurried).await;
                     drop(answer.send(Ok(last)));
+                    drop(counted);
                 });
                 self.leaving = Some(Leaving { task, hurry });
                 ControlFlow::Continue(())

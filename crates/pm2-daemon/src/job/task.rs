@@ -104,12 +104,21 @@ enum Event {
     Triggered(Trigger),
 }
 
+impl Event {
+    /// Whether it may be followed by a start or an end of the process; commands are counted where they come from.
+    fn takes_time(&self) -> bool {
+        matches!(self, Event::Exited(_) | Event::RestartDue | Event::Triggered(_))
+    }
+}
+
 impl Job {
     /// Until it is deleted or frozen.
     pub(super) async fn run(mut self) {
         self.follow_triggers();
         loop {
-            match self.next_event().await {
+            let event = self.next_event().await;
+            let _counted = event.takes_time().then(|| self.context.under_way.one());
+            match event {
                 Event::Order(Order { command: Command::Freeze(to), .. }) => match to.send(Frozen(self)) {
                     Ok(()) => return,
                     // Whoever asked has lost patience.

@@ -116,7 +116,7 @@ async fn call(engine: &Arc<Engine>, method: &str, args: &[Box<RawValue>]) -> Met
     if method == "upgrade" {
         return upgrade::upgrade(engine, &first).await;
     }
-    let _counted = engine.under_way.one();
+    let _counted = engine.supervisor.context.under_way.one();
     match method {
         "ping" => Ok(info::ping()),
         "getVersion" => Ok(info::version()),

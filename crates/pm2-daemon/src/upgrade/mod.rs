@@ -42,7 +42,7 @@ pub(crate) enum UpgradeError {
     NotRun { program: PathBuf, source: io::Error },
     #[error("{} does not go on with what this daemon leaves: {said}", program.display())]
     Unable { program: PathBuf, said: String },
-    #[error("some commands take too long")]
+    #[error("some apps take too long to start or to stop")]
     Busy,
     #[error(transparent)]
     NotFrozen(#[from] FreezeError),
@@ -104,7 +104,7 @@ async fn try_upgrade(
     }
     check::check(&engine.supervisor.context, &program).await?;
     // Nobody is held up by this; if there never is a quiet moment, one is made.
-    drop(timeout(QUIET, engine.under_way.zero()).await);
+    drop(timeout(QUIET, engine.supervisor.context.under_way.zero()).await);
     let (failed, failure) = oneshot::channel();
     engine.upgrades.wanted.send(Upgrade { program, failed }).await.map_err(|_| UpgradeError::Ending)?;
     Err(failure.await.unwrap_or(UpgradeError::Ending))

@@ -49,7 +49,7 @@ async fn go_over(
     program: &Path,
 ) -> Result<std::convert::Infallible, UpgradeError> {
     let context = &engine.supervisor.context;
-    timeout(LAST_COMMANDS, engine.under_way.zero()).await.map_err(|_| UpgradeError::Busy)?;
+    timeout(LAST_COMMANDS, context.under_way.zero()).await.map_err(|_| UpgradeError::Busy)?;
     if context.is_ending() {
         return Err(UpgradeError::Ending);
     }
@@ -61,6 +61,8 @@ async fn go_over(
     let (mut state, descriptors) = handover::freeze(engine, home, descriptors).await?;
     // A client that does not read loses what it has not read.
     drop(timeout(LAST_WORDS, async { tokio::join!(engine.unsent.zero(), context.bus.sent()) }).await);
+    // Signals that came before they were held up are known once the system was asked for news.
+    tokio::task::yield_now().await;
     let error = if signals.have_come().await {
         UpgradeError::Signalled
     } else {
