@@ -69,7 +69,7 @@ impl Primary {
         if let Some(error) = &failure {
             let key = &listener.key;
             self.journal.error(format_args!("cannot accept connections on {key}: {error}"));
-            self.later(OUT_OF_DESCRIPTORS, Timer::Deal);
+            self.later(OUT_OF_DESCRIPTORS, Timer::Accept);
         }
         if is_changed {
             self.members_changed(id);

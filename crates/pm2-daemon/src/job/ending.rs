@@ -44,16 +44,34 @@ impl Job {
     pub(super) async fn let_clients_go(&mut self) {
         let spec = self.spec();
         let context = self.context.clone();
-        let State::Online { process } = &mut self.state else { return };
+        let Job { state: State::Online { process }, inbox, deferred, view, .. } = self else { return };
         let Some(worker) = process.worker else { return };
         if context.is_ending() || !context.cluster.drain_if_served(worker, spec.pmx).await {
             return;
         }
-        self.view.lock().status = Status::Stopping;
+        view.lock().status = Status::Stopping;
         let limit = KillPlan::new(&spec, &context.settings).timeout;
-        tokio::select! {
-            () = reload::until_closed(&context, process, &self.view, limit) => {}
-            () = context.hurried() => {}
+        let pid = process.pid;
+        let closed = reload::until_closed(&context, process, view, limit);
+        let hurried = context.hurried();
+        tokio::pin!(closed, hurried);
+        loop {
+            tokio::select! {
+                () = &mut closed => return,
+                () = &mut hurried => return,
+                order = inbox.recv() => match order.map(|order| signal_now(order, Some(pid))) {
+                    // It was sent.
+                    Some(None) => {}
+                    Some(Some(order)) => {
+                        let is_end = matches!(order.command, Command::Stop | Command::Delete);
+                        deferred.push_back(order);
+                        if is_end {
+                            return;
+                        }
+                    }
+                    None => return,
+                },
+            }
         }
     }
 
@@ -222,6 +240,7 @@ impl Job {
 
     /// What every end has in common: last messages, last output, log line, pid file, first event.
     async fn after_death(&mut self, process: &mut Process, exit: Exit) {
+        self.triggers.guard(&self.spec(), None);
         for message in process.last_words(&self.context).await {
             self.report(&message);
         }
@@ -259,11 +278,21 @@ impl Job {
     }
 }
 
+/// There is nobody to send a signal to; PM2's words.
+pub(super) const NO_PROCESS: &str = "Error when sending signal (signal unknown)";
+
+/// Why a signal was not sent.
+pub(super) fn unsent(signal: sys::Signal, error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ESRCH) => NO_PROCESS.to_owned(),
+        _ => format!("cannot send {}: {error}", signal.name()),
+    }
+}
+
 /// While a process is being ended only a signal can be sent at once; everything else waits for the end.
 pub(super) fn signal_now(order: Order, pid: Option<i32>) -> Option<Order> {
     let (Command::Signal(signal), Some(pid)) = (&order.command, pid) else { return Some(order) };
-    let sent =
-        sys::send_signal(pid, *signal).map_err(|error| format!("cannot send {}: {error}", signal.name()));
+    let sent = sys::send_signal(pid, *signal).map_err(|error| unsent(*signal, &error));
     // The asking connection may have gone.
     drop(order.answer.send(sent.map(|()| String::new())));
     None

@@ -146,7 +146,7 @@ impl Tree<'_> {
     fn event(&mut self, event: &Event) {
         if event.need_rescan() {
             // The system had no room for what happened.
-            return self.subscribers.values().for_each(|subscriber| subscriber.tell(&subscriber.plan.folder));
+            return self.look_everywhere();
         }
         let moves = match event.kind {
             EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
@@ -165,6 +165,20 @@ impl Tree<'_> {
                 {
                     subscriber.tell(name);
                 }
+            }
+        }
+    }
+
+    /// Nobody knows what has changed: everything counts as changed, and folders that are new are entered.
+    fn look_everywhere(&mut self) {
+        let plans: Vec<(u64, Arc<WatchPlan>)> =
+            self.subscribers.iter().map(|(id, subscriber)| (*id, subscriber.plan.clone())).collect();
+        for (id, plan) in plans {
+            for root in 0..plan.roots.len() {
+                self.enter_root(id, &plan, root);
+            }
+            if let Some(subscriber) = self.subscribers.get(&id) {
+                subscriber.tell(&plan.folder);
             }
         }
     }
