@@ -217,12 +217,14 @@ impl Job {
                 view.restart_time = 0;
                 Ok(String::new())
             }
+            // As npm pm2 words it.
+            Command::Signal(_) if matches!(self.state, State::Waiting { .. }) => {
+                Err(ending::NO_PROCESS.to_owned())
+            }
             Command::Signal(signal) => match self.process() {
                 Some(process) => send_signal(process.pid, signal)
                     .map(|()| String::new())
                     .map_err(|error| ending::unsent(signal, &error)),
-                // As npm pm2 words it.
-                None if matches!(self.state, State::Waiting { .. }) => Err(ending::NO_PROCESS.to_owned()),
                 None => Ok(String::new()),
             },
             Command::Message(json) => match self.process() {
