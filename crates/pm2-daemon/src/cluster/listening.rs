@@ -193,6 +193,8 @@ impl Primary {
     /// Answers a worker that has become a member.
     fn welcome(&mut self, worker: u64, id: usize, ack: u64, seq: u64) {
         let own = self.own_socket(worker, id);
+        // When the worker hears of it, all is as it will be.
+        self.members_changed(id);
         let Some(listener) = self.listeners.get(&id) else { return };
         let key = serde_json::Value::from(listener.key.as_str()).to_string();
         let data = listener.data.as_deref();
@@ -211,7 +213,6 @@ impl Primary {
                 self.send(worker, frame);
             }
         }
-        self.members_changed(id);
     }
 
     /// The number of the socket that a member is given; `None` where it is only dealt connections.
