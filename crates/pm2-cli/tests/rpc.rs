@@ -290,7 +290,9 @@ fn no_argument_to_any_method_ends_the_daemon() {
     let mut client = home.client();
     let names: Vec<String> = client.methods().keys().cloned().collect();
     let mut n_calls = 0;
-    for name in names.iter().filter(|name| !["killMe", "notifyKillPM2"].contains(&name.as_str())) {
+    // The third one succeeds by ending the connection; it has tests of its own.
+    let special = ["killMe", "notifyKillPM2", "upgrade"];
+    for name in names.iter().filter(|name| !special.contains(&name.as_str())) {
         // Profiling takes seconds and cannot be asked for by mistake.
         if name.starts_with("profile") {
             continue;

@@ -127,6 +127,12 @@ fn kill_ends_everything_after_an_upgrade() {
     client.start(home.shell("tree", "sleep 3600 & sleep 3601 & wait"));
     client.start(home.node("node", "setInterval(() => {}, 1000)"));
     home.upgrade(None).unwrap();
+    let n_before = processes_of(&home.dir).len();
+    let mut client = home.client();
+    client.call("stopProcessId", json!(0)).unwrap();
+    assert_eq!(processes_of(&home.dir).len(), n_before - 3, "the shell and what it has started");
+    client.call("startProcessId", json!(0)).unwrap();
+    home.upgrade(None).unwrap();
     assert!(home.run(&["kill"]).status.success());
     home.wait_until_empty();
     assert!(!home.file("rpc.sock").exists());
@@ -147,6 +153,45 @@ fn a_signal_during_an_upgrade_is_not_lost() {
         assert_eq!(home.exit_code(pid), Some(0), "after {delay} ms");
         home.wait_until_empty();
         assert!(home.file("dump.pm2").exists(), "as after any signal");
+    }
+}
+
+/// A signal that another thread takes while the program is replaced would be lost.
+#[test]
+fn signals_are_for_one_thread() {
+    let home = TestHome::new();
+    let pid = home.start();
+    let threads = || -> Vec<(String, bool)> {
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        let read = |name: &str, task: &Path| fs::read_to_string(task.join(name)).unwrap_or_default();
+        tasks
+            .map(|task| {
+                let status = read("status", &task.path());
+                let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t"));
+                let blocked = u64::from_str_radix(blocked.unwrap_or("0"), 16).unwrap();
+                let takes =
+                    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR2, Signal::SIGHUP]
+                        .iter()
+                        .any(|signal| blocked & 1 << (*signal as i32 - 1) == 0);
+                (read("comm", &task.path()).trim().to_owned(), takes)
+            })
+            .collect()
+    };
+    for _ in 0..2 {
+        let mut client = home.client();
+        let mut watching = home.sleeper("watching");
+        watching["watch"] = json!(true);
+        client.start(watching);
+        client.start_all(home.cluster("web", SERVER, free_port(), 2));
+        let threads = threads();
+        for name in ["logs", "cluster", "watch"] {
+            assert!(threads.iter().any(|(thread, _)| thread == name), "{threads:?}");
+        }
+        assert_eq!(threads.iter().filter(|(_, takes)| *takes).count(), 1, "{threads:?}");
+        client.call("deleteProcessId", json!(0)).unwrap();
+        client.call("deleteProcessId", json!(1)).unwrap();
+        client.call("deleteProcessId", json!(2)).unwrap();
+        home.upgrade(None).unwrap();
     }
 }
 

@@ -67,8 +67,12 @@ fn programs_that_cannot_go_on_are_refused() {
     check(&mut client, &older, "pm2-rs 0.0.1 cannot read the state of version 1");
     check(&mut client, &other, "does not go on with what this daemon leaves: pm2-rs 9.0.0 reads state 99");
     check(&mut client, &liar, "does not go on with what this daemon leaves");
-    let wrong = client.call("upgrade", json!(7)).unwrap_err();
-    assert!(wrong.contains("needs the path of an executable"), "{wrong}");
+    check(&mut client, Path::new(""), "is not absolute");
+    check(&mut client, Path::new("/\0"), "cannot be run: ");
+    for wrong in [json!(7), json!(true), json!([]), json!(["/bin/true"]), json!({"path": "/bin/true"})] {
+        let error = client.call("upgrade", wrong).unwrap_err();
+        assert!(error.contains("upgrade needs the path of an executable"), "{error}");
+    }
     assert_listed(&client.list(), &before);
     assert_works(&home, &mut client, &mut bus, "one");
     assert_eq!(home.n_upgrades(), 0);

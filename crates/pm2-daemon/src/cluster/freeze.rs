@@ -294,6 +294,10 @@ impl Listener {
             let socket = sharing.take_share(socket)?;
             Ok(GroupSocket { socket, owner, ready: false, n_waiting: 0, n_stuck: 0 })
         });
+        let sockets: Vec<GroupSocket> = sockets.collect::<io::Result<_>>()?;
+        if sockets.is_empty() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
         Ok(Listener {
             app: state.app,
             key: state.key,
@@ -304,7 +308,7 @@ impl Listener {
                 WayState::Share => Way::Share,
             },
             sticky: state.sticky,
-            sockets: sockets.collect::<io::Result<_>>()?,
+            sockets,
             backlog: state.backlog,
             shown_address: state.shown_address,
             data: state.data,

@@ -26,7 +26,7 @@ pub(crate) use platform::{
 };
 pub(crate) use sockets::{accept, n_unaccepted, steer};
 pub(crate) use succession::{
-    is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again,
+    is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again, without_signals,
 };
 pub(crate) use unix::{
     Exit, Launch, Sample, Signal, Steering, channel_pair, group_exists, output_pipe, peer_is_trusted,

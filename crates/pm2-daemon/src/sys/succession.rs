@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 
 /// Whether there is a descriptor of that number.
 pub(crate) fn is_open(number: RawFd) -> bool {
@@ -45,6 +45,15 @@ pub(crate) fn leave_signals_to_others() {
 pub(crate) fn take_signals_again() {
     // As above.
     let _ = of_daemon().thread_unblock();
+}
+
+/// Does something that may start a thread, which then leaves signals to others.
+pub(crate) fn without_signals<Result>(start: impl FnOnce() -> Result) -> Result {
+    let before = of_daemon().thread_swap_mask(SigmaskHow::SIG_BLOCK);
+    let result = start();
+    // As above.
+    let _ = before.and_then(|before| before.thread_set_mask());
+    result
 }
 
 #[cfg(test)]

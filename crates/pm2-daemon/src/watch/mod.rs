@@ -20,7 +20,7 @@ pub(crate) use burst::Burst;
 pub(crate) use plan::WatchPlan;
 
 use crate::journal::Journal;
-use crate::sys::leave_signals_to_others;
+use crate::sys::{leave_signals_to_others, without_signals};
 
 /// Changes that may wait for a job; it needs no more than one.
 const MAX_CHANGES: usize = 16;
@@ -90,7 +90,9 @@ impl Watches {
         }
         let (inputs, received) = inputs::channel();
         let events = inputs.clone();
-        let watcher = notify::recommended_watcher(move |event| drop(events.send(Input::Event(event))))
+        let handler = move |event| drop(events.send(Input::Event(event)));
+        // It starts a thread.
+        let watcher = without_signals(|| notify::recommended_watcher(handler))
             .map_err(|error| format!("cannot watch files: {error}"))?;
         let journal = self.journal.clone();
         std::thread::Builder::new()
