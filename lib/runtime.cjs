@@ -39,18 +39,23 @@ if (!process.chdir.disabled && (channel || process.send)) {
 function drainWhenTold() {
   const { prototype } = require('net').Server;
   const { close, listen } = prototype;
+  const known = new WeakSet();
   const servers = new Set();
   const sessions = new Set();
   let draining = false;
   prototype.listen = function (...args) {
     servers.add(this);
-    this.once('close', () => servers.delete(this));
-    // HTTP/2 only. A session that began just now has to tell its client, too.
-    this.on('session', (session) => {
-      sessions.add(session);
-      session.once('close', () => sessions.delete(session));
-      if (draining) setImmediate(() => session.close());
-    });
+    // A server may close and listen again.
+    if (!known.has(this)) {
+      known.add(this);
+      this.on('close', () => servers.delete(this));
+      // HTTP/2 only. A session that began just now has to tell its client, too.
+      this.on('session', (session) => {
+        sessions.add(session);
+        session.once('close', () => sessions.delete(session));
+        if (draining) setImmediate(() => session.close());
+      });
+    }
     return listen.apply(this, args);
   };
   process.on('internalMessage', (message) => {

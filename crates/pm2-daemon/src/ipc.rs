@@ -125,7 +125,8 @@ mod tests {
             got.extend(messages.recv().await);
         }
         writing.await.unwrap();
-        app.write_all(end).unwrap();
+        let end = end.to_vec();
+        tokio::task::spawn_blocking(move || app.write_all(&end).unwrap()).await.unwrap();
         assert_eq!(messages.recv().await, Some(AppMessage::Raw(message.trim_end().to_owned())));
         let numbers = (0..2 * MAX_INCOMING).map(|number| AppMessage::Raw(number.to_string()));
         assert_eq!(got, numbers.collect::<Vec<_>>());

@@ -115,9 +115,9 @@ impl Supervisor {
     /// Stops a job and removes it from the table; the answer is its last state.
     ///
     /// # Errors
-    /// When somebody else deleted it first.
+    /// What the job answers.
     pub(crate) async fn delete(&self, job: &JobHandle) -> Reply {
-        let last = job.ask(Command::Delete).await;
+        let last = job.ask_to_end(Command::Delete).await;
         // Also when its task is gone already: an entry without one could never be deleted.
         self.forget(job.peek(|view| view.id));
         last

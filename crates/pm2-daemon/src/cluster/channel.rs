@@ -26,8 +26,8 @@ pub(super) struct Channel {
     unsent: VecDeque<Frame>,
     /// Descriptors on their way, oldest first.
     on_the_way: VecDeque<OnTheWay>,
-    /// Frames with a descriptor that have to wait for the one before.
-    held: VecDeque<(String, Rc<OwnedFd>)>,
+    /// Listening sockets that have to wait for the descriptor before.
+    held: VecDeque<Held>,
     /// Bytes of text sent so far.
     n_text: u64,
     /// The part of them that the worker has read for sure.
@@ -37,8 +37,36 @@ pub(super) struct Channel {
 struct OnTheWay {
     /// The number of its frame if it is a connection.
     seq: Option<u64>,
+    /// What it is if it is a listening socket.
+    held: Option<Held>,
     /// Text sent before it; read when it is acknowledged.
     n_text: u64,
+}
+
+/// A listening socket for a worker.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) line: String,
+    pub(super) socket: Rc<OwnedFd>,
+    /// Absent after an upgrade of the daemon.
+    pub(super) asked: Option<Asked>,
+}
+
+/// Which wish of the worker a listening socket answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) listener: usize,
+    /// Number of the worker's frame.
+    pub(super) ack: u64,
+    /// Times that it has not arrived.
+    pub(super) n_failed: u8,
+}
+
+/// What a worker has, or has not, got.
+pub(super) enum Answered {
+    /// A connection; the number of its frame.
+    Connection(u64),
+    Socket(Held),
 }
 
 struct Frame {
@@ -88,7 +116,7 @@ impl Channel {
             lines: self.lines.freeze(),
             unsent,
             on_the_way: self.on_the_way.iter().map(|sent| (sent.seq, sent.n_text)).collect(),
-            held: self.held.into_iter().map(|(line, socket)| (line, shared.keep_share(socket))).collect(),
+            held: self.held.into_iter().map(|held| (held.line, shared.keep_share(held.socket))).collect(),
             n_text: self.n_text,
             n_read: self.n_read,
         }
@@ -109,9 +137,13 @@ impl Channel {
         };
         let unsent =
             state.unsent.into_iter().map(|unsent| frame(unsent, sharing)).collect::<io::Result<_>>()?;
-        let held = state.held.into_iter().map(|(line, socket)| Ok((line, sharing.take_share(socket)?)));
+        let held = state
+            .held
+            .into_iter()
+            .map(|(line, socket)| Ok(Held { line, socket: sharing.take_share(socket)?, asked: None }));
         let held = held.collect::<io::Result<_>>()?;
-        let on_the_way = state.on_the_way.into_iter().map(|(seq, n_text)| OnTheWay { seq, n_text });
+        let on_the_way =
+            state.on_the_way.into_iter().map(|(seq, n_text)| OnTheWay { seq, held: None, n_text });
         Ok(Channel {
             stream: sharing.take(state.socket)?.into(),
             lines: Lines::thaw(state.lines),
@@ -156,14 +188,14 @@ impl Channel {
         seq: u64,
         connection: Rc<OwnedFd>,
     ) -> io::Result<()> {
-        self.on_the_way.push_back(OnTheWay { seq: Some(seq), n_text: self.n_text });
+        self.on_the_way.push_back(OnTheWay { seq: Some(seq), held: None, n_text: self.n_text });
         self.push(with_end(line), Some(connection), false);
         self.flush()
     }
 
     /// Sends a listening socket as soon as one may be sent.
-    pub(super) fn send_socket(&mut self, line: String, socket: Rc<OwnedFd>) -> io::Result<()> {
-        self.held.push_back((line, socket));
+    pub(super) fn send_socket(&mut self, held: Held) -> io::Result<()> {
+        self.held.push_back(held);
         self.flush()
     }
 
@@ -176,11 +208,11 @@ impl Channel {
         self.on_the_way.is_empty() || self.n_text - self.n_read <= MAX_UNREAD
     }
 
-    /// The oldest descriptor on its way has arrived, or has not; gives the number of its frame if it is a connection.
-    pub(super) fn answered(&mut self) -> Option<u64> {
+    /// The oldest descriptor on its way has arrived, or has not; gives which that was.
+    pub(super) fn answered(&mut self) -> Option<Answered> {
         let first = self.on_the_way.pop_front()?;
         self.n_read = first.n_text;
-        first.seq
+        first.seq.map(Answered::Connection).or(first.held.map(Answered::Socket))
     }
 
     fn push(&mut self, bytes: Vec<u8>, descriptor: Option<Rc<OwnedFd>>, is_message: bool) {
@@ -230,10 +262,10 @@ impl Channel {
     /// Takes the next frame from where it waits.
     fn refill(&mut self) -> bool {
         if self.may_send_descriptor()
-            && let Some((line, socket)) = self.held.pop_front()
+            && let Some(held) = self.held.pop_front()
         {
-            self.on_the_way.push_back(OnTheWay { seq: None, n_text: self.n_text });
-            self.push(with_end(line), Some(socket), false);
+            self.on_the_way.push_back(OnTheWay { seq: None, held: Some(held.clone()), n_text: self.n_text });
+            self.push(with_end(held.line), Some(held.socket), false);
         } else if let Some(message) = self.outbox.try_next() {
             self.push(message, None, true);
         } else {
@@ -273,16 +305,16 @@ mod tests {
         channel.send_connection("1".to_owned(), 1, connection()).unwrap();
         assert!(!channel.has_room());
         // A listening socket waits.
-        channel.send_socket("2".to_owned(), connection()).unwrap();
+        channel.send_socket(Held { line: "2".to_owned(), socket: connection(), asked: None }).unwrap();
         assert_eq!((channel.held.len(), channel.on_the_way.len()), (1, 1));
         // What follows a descriptor is not read when that one is acknowledged.
         sender.send(&format!("\"{}\"", "x".repeat(40_000))).unwrap();
         channel.flush().unwrap();
-        assert_eq!(channel.answered(), Some(1));
+        assert!(matches!(channel.answered(), Some(Answered::Connection(1))));
         channel.flush().unwrap();
         assert_eq!((channel.held.len(), channel.on_the_way.len()), (0, 1));
         assert!(!channel.has_room());
-        assert_eq!(channel.answered(), None);
+        assert!(matches!(channel.answered(), Some(Answered::Socket(_))));
         for seq in 3..6 {
             assert!(channel.has_room());
             channel.send_connection(seq.to_string(), seq, connection()).unwrap();

@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::channel::{Answered, Asked, Held};
 use super::choice::{self, Candidate};
 use super::listener::{Connection, Listener, Way};
 use super::pace::TICK;
@@ -68,7 +69,7 @@ impl Primary {
         if let Some(error) = &failure {
             let key = &listener.key;
             self.journal.error(format_args!("cannot accept connections on {key}: {error}"));
-            self.later(OUT_OF_DESCRIPTORS, Timer::Deal);
+            self.later(OUT_OF_DESCRIPTORS, Timer::Accept);
         }
         if is_changed {
             self.members_changed(id);
@@ -126,8 +127,13 @@ impl Primary {
     /// A descriptor has not arrived: the worker has no room for one.
     pub(super) fn missing(&mut self, worker: u64) {
         let Some(state) = self.workers.get_mut(&worker) else { return };
-        let Some(seq) = state.channel.as_mut().and_then(|channel| channel.answered()) else { return };
+        let missed = state.channel.as_mut().and_then(|channel| channel.answered());
         state.rests_until = Some(Instant::now() + OUT_OF_DESCRIPTORS);
+        let seq = match missed {
+            Some(Answered::Connection(seq)) => seq,
+            Some(Answered::Socket(held)) => return self.socket_missing(worker, held),
+            None => return,
+        };
         let Some(at) = state.unaccepted.iter().position(|unaccepted| unaccepted.seq == seq) else { return };
         let Some(mut missed) = state.unaccepted.remove(at) else { return };
         let app = state.info.app.clone();
@@ -139,6 +145,24 @@ impl Primary {
             listener.waiting.push_front(missed.connection);
         }
         self.flush(worker);
+    }
+
+    fn socket_missing(&mut self, worker: u64, held: Held) {
+        let Some(asked) = held.asked else { return self.flush(worker) };
+        let asked = Asked { n_failed: asked.n_failed + 1, ..asked };
+        if asked.n_failed > MAX_FAILED {
+            return self.cannot_have(worker, asked);
+        }
+        self.missed_sockets.push((worker, Held { asked: Some(asked), ..held }));
+        self.later(OUT_OF_DESCRIPTORS, Timer::Resend);
+        self.flush(worker);
+    }
+
+    /// Sends the sockets again that have not arrived.
+    pub(super) fn resend(&mut self) {
+        for (worker, held) in std::mem::take(&mut self.missed_sockets) {
+            self.with_channel(worker, |channel| channel.send_socket(held));
+        }
     }
 
     /// While connections go straight to the workers, and until the last of those is accepted: how many there are, and

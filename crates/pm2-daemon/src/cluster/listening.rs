@@ -9,6 +9,7 @@ use mio::Interest;
 use mio::unix::SourceFd;
 
 use super::Policy;
+use super::channel::{Asked, Held};
 use super::frames::{self, WorkerFrame};
 use super::listener::{GroupSocket, Listener, Member, Place, Way};
 use super::pace::{Pace, TICK};
@@ -192,6 +193,8 @@ impl Primary {
     /// Answers a worker that has become a member.
     fn welcome(&mut self, worker: u64, id: usize, ack: u64, seq: u64) {
         let own = self.own_socket(worker, id);
+        // When the worker hears of it, all is as it will be.
+        self.members_changed(id);
         let Some(listener) = self.listeners.get(&id) else { return };
         let key = serde_json::Value::from(listener.key.as_str()).to_string();
         let data = listener.data.as_deref();
@@ -201,14 +204,15 @@ impl Primary {
                     if matches!(listener.place, Place::Udp(_)) { "dgram.Native" } else { "net.Native" };
                 let frame = frames::with_handle(kind, &frames::listens(&key, ack, data, None, seq));
                 let socket = own.socket.clone();
-                self.with_channel(worker, |channel| channel.send_socket(frame, socket));
+                let asked = Some(Asked { listener: id, ack, n_failed: 0 });
+                let held = Held { line: frame, socket, asked };
+                self.with_channel(worker, |channel| channel.send_socket(held));
             }
             None => {
                 let frame = frames::listens(&key, ack, data, listener.shown_address.as_deref(), seq);
                 self.send(worker, frame);
             }
         }
-        self.members_changed(id);
     }
 
     /// The number of the socket that a member is given; `None` where it is only dealt connections.
@@ -239,6 +243,17 @@ impl Primary {
                 }
             }
         }
+    }
+
+    /// A worker has no descriptor left for the socket that it asked for.
+    pub(super) fn cannot_have(&mut self, worker: u64, asked: Asked) {
+        let seq = self.seq();
+        let Some(listener) = self.listeners.get(&asked.listener) else { return };
+        let key = serde_json::Value::from(listener.key.as_str()).to_string();
+        let app = listener.app.clone();
+        self.journal.error(format_args!("App [{app}] cannot listen on {key}: it has no descriptors left"));
+        self.send(worker, frames::refused(&key, asked.ack, -libc::EMFILE, seq));
+        self.desert(worker, asked.listener, false);
     }
 
     /// Begins or ends to be told of connections that wait on a socket.

@@ -10,7 +10,7 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use tokio::sync::mpsc;
 
-use super::channel::{Channel, Pause};
+use super::channel::{Channel, Held, Pause};
 use super::frames::{self, WorkerFrame};
 use super::listener::{Connection, Listener, Place};
 use super::{Command, Limits, WorkerInfo};
@@ -19,6 +19,8 @@ use crate::journal::Journal;
 
 /// Reads of one channel before others have their turn.
 const MAX_READS: usize = 16;
+/// Reads of the channel of a process that has ended; its last words fit into far fewer.
+const MAX_LAST_READS: usize = 64;
 /// How long idle connections stay open for a request that may be on its way; less than the usual `kill_timeout`.
 const IDLE_MS: u64 = 1000;
 /// When a full queue is tried again.
@@ -41,6 +43,8 @@ pub(super) struct Primary {
     pub(super) unread: BTreeSet<u64>,
     /// Wishes for addresses that an own listener has just left, as frames of a worker.
     pub(super) postponed: Vec<(u64, String)>,
+    /// Listening sockets for which their workers had no descriptor.
+    pub(super) missed_sockets: Vec<(u64, Held)>,
     /// Where listeners were closed, and when.
     pub(super) left: Vec<(Place, Instant)>,
     buffer: Vec<u8>,
@@ -83,6 +87,10 @@ pub(super) enum Timer {
     Send(u64),
     /// See whether a connection that had to wait can go.
     Deal,
+    /// Accept where there was no descriptor for it.
+    Accept,
+    /// Send listening sockets again that have not arrived.
+    Resend,
     /// Try the addresses again that were not free yet.
     Ask,
     /// Look at the rate of a listener and at its workers' queues.
@@ -132,6 +140,7 @@ impl Primary {
             unread: BTreeSet::new(),
             postponed: Vec::new(),
             left: Vec::new(),
+            missed_sockets: Vec::new(),
             buffer: vec![0; 64 * 1024],
         }
     }
@@ -401,7 +410,12 @@ impl Primary {
     /// A worker's process has ended, after its last words, which are given where its job had no room for them.
     fn leave(&mut self, worker: u64) -> Vec<AppMessage> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        while self.read_once(worker, &mut buffer).is_ok() {}
+        // A child that the process left may hold the channel and go on writing.
+        for _ in 0..MAX_LAST_READS {
+            if self.read_once(worker, &mut buffer).is_err() {
+                break;
+            }
+        }
         self.buffer = buffer;
         // The end of the channel may be held open by a child that the process left.
         self.disconnected(worker);
@@ -409,8 +423,10 @@ impl Primary {
     }
 
     pub(super) fn later(&mut self, after: Duration, timer: Timer) {
-        if !self.timers.iter().any(|(_, other)| *other == timer) {
-            self.timers.push((Instant::now() + after, timer));
+        let at = Instant::now() + after;
+        match self.timers.iter_mut().find(|(_, other)| *other == timer) {
+            Some((earlier, _)) => *earlier = at.min(*earlier),
+            None => self.timers.push((at, timer)),
         }
     }
 
@@ -426,8 +442,9 @@ impl Primary {
                 Timer::Deliver(worker) => self.deliver_again(worker),
                 Timer::Send(worker) => self.flush(worker),
                 // Done in every round.
-                Timer::Deal => {}
+                Timer::Deal | Timer::Accept => {}
                 Timer::Ask => self.ask_again(),
+                Timer::Resend => self.resend(),
                 Timer::Look(listener) => self.look(listener, now),
                 Timer::Desert(listener) => self.close_deserted(listener, now),
             }

@@ -539,6 +539,28 @@ mod steered {
     }
 
     #[tokio::test]
+    async fn a_listening_socket_that_did_not_arrive_is_sent_again_and_refused_in_the_end() {
+        let primary = primary();
+        let mut poor = Worker::new(&primary, 1, hybrid(1));
+        poor.say(
+            json!({"act": "queryServer", "address": "127.0.0.1", "port": free_port(), "addressType": 4}),
+        );
+        poor.hear();
+        poor.write(r#"{"cmd":"NODE_HANDLE_NACK"}"#);
+        assert_eq!(poor.hear()["msg"]["errno"], 0, "once more");
+        poor.acknowledge();
+        let port = free_port();
+        poor.say(json!({"act": "queryServer", "address": "127.0.0.1", "port": port, "addressType": 4}));
+        for _ in 0..7 {
+            assert_eq!(poor.hear()["cmd"], "NODE_HANDLE");
+            poor.write(r#"{"cmd":"NODE_HANDLE_NACK"}"#);
+        }
+        assert_eq!(poor.hear()["errno"], -libc::EMFILE);
+        poor.descriptors.clear();
+        until("the port is given up", || TcpListener::bind(("127.0.0.1", port)).is_ok()).await;
+    }
+
+    #[tokio::test]
     async fn what_waits_for_a_dead_worker_goes_to_its_successor() {
         let primary = primary();
         let port = free_port();

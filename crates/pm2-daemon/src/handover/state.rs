@@ -122,6 +122,7 @@ pub(crate) struct JobState {
     pub(crate) view: ViewState,
     pub(crate) unstable_restarts: u64,
     pub(crate) last_delay_ms: Option<u64>,
+    pub(crate) n_quick: u64,
     pub(crate) has_run: bool,
     pub(crate) asked_to_stop: bool,
     pub(crate) triggers: TriggersState,

@@ -1,4 +1,4 @@
-//! When a `cron_restart` pattern is due. Pure, except for [`due`], which waits.
+//! When a `cron_restart` pattern is due. Pure, except for [`sleep_until`].
 
 use std::time::Duration;
 
@@ -73,12 +73,13 @@ fn date(text: &str) -> Option<i64> {
     Some(Local.from_local_datetime(&local).earliest()?.timestamp_millis())
 }
 
-/// Completes at that time by the wall clock.
-pub(crate) async fn due(at: DateTime<Local>) {
-    while let Ok(left) = (at - Local::now()).to_std() {
+/// Waits for a time of the wall clock, but not for long; says whether it has come.
+pub(crate) async fn sleep_until(at: DateTime<Local>) -> bool {
+    if let Ok(left) = (at - Local::now()).to_std() {
         // A timer that is early by less than its own grain would be set again and again.
         tokio::time::sleep((left + Duration::from_millis(1)).min(LONGEST_SLEEP)).await;
     }
+    at <= Local::now()
 }
 
 #[cfg(test)]

@@ -44,16 +44,34 @@ impl Job {
     pub(super) async fn let_clients_go(&mut self) {
         let spec = self.spec();
         let context = self.context.clone();
-        let State::Online { process } = &mut self.state else { return };
+        let Job { state: State::Online { process }, inbox, deferred, view, .. } = self else { return };
         let Some(worker) = process.worker else { return };
         if context.is_ending() || !context.cluster.drain_if_served(worker, spec.pmx).await {
             return;
         }
-        self.view.lock().status = Status::Stopping;
+        view.lock().status = Status::Stopping;
         let limit = KillPlan::new(&spec, &context.settings).timeout;
-        tokio::select! {
-            () = reload::until_closed(&context, process, &self.view, limit) => {}
-            () = context.hurried() => {}
+        let pid = process.pid;
+        let closed = reload::until_closed(&context, process, view, limit);
+        let hurried = context.hurried();
+        tokio::pin!(closed, hurried);
+        loop {
+            tokio::select! {
+                () = &mut closed => return,
+                () = &mut hurried => return,
+                order = inbox.recv() => match order.map(|order| signal_now(order, Some(pid))) {
+                    // It was sent.
+                    Some(None) => {}
+                    Some(Some(order)) => {
+                        let is_end = matches!(order.command, Command::Stop | Command::Delete);
+                        deferred.push_back(order);
+                        if is_end {
+                            return;
+                        }
+                    }
+                    None => return,
+                },
+            }
         }
     }
 
@@ -85,10 +103,8 @@ impl Job {
             .await;
         let result = match ended {
             Ok(exit) => {
-                self.after_death(&mut process, exit).await;
                 let facts = self.facts(&process, exit);
                 policy::count_unstable(&spec, &mut self.history, facts);
-                context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
                 {
                     let mut view = self.view.lock();
                     // It was asked for: not the signal's doing.
@@ -98,6 +114,11 @@ impl Job {
                     });
                     view.exit_signal = None;
                     view.unstable_restarts = self.history.unstable_restarts;
+                }
+                self.after_death(&mut process, exit).await;
+                context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
+                {
+                    let mut view = self.view.lock();
                     view.status = Status::Stopped;
                     view.pid = 0;
                 }
@@ -132,6 +153,10 @@ impl Job {
 
     /// The process ended without being asked to.
     pub(super) async fn exited(&mut self, exit: Exit) {
+        if matches!(self.state, State::Launching { .. }) {
+            // It counts as ready at this moment.
+            self.publish("online");
+        }
         let (State::Launching { mut process, .. } | State::Online { mut process }) = self.conclude_launch()
         else {
             return;
@@ -147,6 +172,20 @@ impl Job {
         } else {
             policy::after_exit(&spec, &mut self.history, facts)
         };
+        if let Action::GiveUp { unstable_restarts } = action {
+            {
+                let mut view = self.view.lock();
+                view.unstable_restarts = unstable_restarts;
+                view.pid = 0;
+                view.status = Status::Errored;
+            }
+            self.context.journal.log(format_args!(
+                "Script {} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"",
+                spec.script
+            ));
+            self.publish("restart overlimit");
+            self.view.lock().created_at = None;
+        }
         {
             let mut view = self.view.lock();
             view.unstable_restarts = self.history.unstable_restarts;
@@ -155,15 +194,10 @@ impl Job {
                 Exit::Signal(signal) => Some(sys::Signal(signal).name()),
                 Exit::Code(_) => None,
             };
-            if self.history.last_delay_ms.is_some() {
-                view.prev_restart_delay = self.history.last_delay_ms;
-            }
             view.pid = 0;
-            view.status = match action {
-                Action::RestartAfter { .. } => Status::WaitingRestart,
-                Action::GiveUp { .. } => Status::Errored,
-                Action::Stay | Action::RestartNow => Status::Stopped,
-            };
+            if view.status != Status::Errored {
+                view.status = Status::Stopped;
+            }
         }
         let is_back_soon = match action {
             Action::Stay | Action::GiveUp { .. } => false,
@@ -173,20 +207,16 @@ impl Job {
         if !is_back_soon {
             self.close_listeners().await;
         }
-        if let Action::GiveUp { unstable_restarts } = action {
-            self.view.lock().created_at = None;
-            self.context.journal.log(format_args!(
-                "Script {} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"",
-                spec.script
-            ));
-            self.publish("restart overlimit");
-        }
         self.publish("exit");
         match action {
             Action::RestartNow => self.restart_by_itself().await,
             Action::RestartAfter { delay, backoff } => {
+                let mut view = self.view.lock();
+                view.status = Status::WaitingRestart;
+                if self.history.last_delay_ms.is_some() {
+                    view.prev_restart_delay = self.history.last_delay_ms;
+                }
                 if backoff {
-                    let view = self.view.lock();
                     self.context.journal.log(format_args!(
                         "App [{}:{}] will restart in {}ms",
                         view.spec.name,
@@ -194,6 +224,7 @@ impl Job {
                         delay.as_millis()
                     ));
                 }
+                drop(view);
                 self.state = State::Waiting { at: Instant::now() + delay };
             }
             Action::Stay | Action::GiveUp { .. } => {}
@@ -209,6 +240,7 @@ impl Job {
 
     /// What every end has in common: last messages, last output, log line, pid file, first event.
     async fn after_death(&mut self, process: &mut Process, exit: Exit) {
+        self.triggers.guard(&self.spec(), None);
         for message in process.last_words(&self.context).await {
             self.report(&message);
         }
@@ -246,11 +278,21 @@ impl Job {
     }
 }
 
+/// There is nobody to send a signal to; PM2's words.
+pub(super) const NO_PROCESS: &str = "Error when sending signal (signal unknown)";
+
+/// Why a signal was not sent.
+pub(super) fn unsent(signal: sys::Signal, error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ESRCH) => NO_PROCESS.to_owned(),
+        _ => format!("cannot send {}: {error}", signal.name()),
+    }
+}
+
 /// While a process is being ended only a signal can be sent at once; everything else waits for the end.
 pub(super) fn signal_now(order: Order, pid: Option<i32>) -> Option<Order> {
     let (Command::Signal(signal), Some(pid)) = (&order.command, pid) else { return Some(order) };
-    let sent =
-        sys::send_signal(pid, *signal).map_err(|error| format!("cannot send {}: {error}", signal.name()));
+    let sent = sys::send_signal(pid, *signal).map_err(|error| unsent(*signal, &error));
     // The asking connection may have gone.
     drop(order.answer.send(sent.map(|()| String::new())));
     None

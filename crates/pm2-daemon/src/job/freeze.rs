@@ -56,9 +56,9 @@ impl Frozen {
             State::Waiting { at } => PhaseState::Waiting { at: clock.tell(at.into_std()) },
         };
         let view = view.lock().freeze();
-        let History { unstable_restarts, last_delay_ms } = history;
+        let History { unstable_restarts, last_delay_ms, n_quick } = history;
         let triggers = triggers.freeze();
-        JobState { view, unstable_restarts, last_delay_ms, has_run, asked_to_stop, triggers, phase }
+        JobState { view, unstable_restarts, last_delay_ms, n_quick, has_run, asked_to_stop, triggers, phase }
     }
 }
 
@@ -71,7 +71,8 @@ pub(crate) fn thaw(
     workers: &mut BTreeMap<u64, Ends>,
     descriptors: &mut Descriptors,
 ) -> JobHandle {
-    let JobState { view, unstable_restarts, last_delay_ms, has_run, asked_to_stop, triggers, phase } = state;
+    let JobState { view, unstable_restarts, last_delay_ms, n_quick, has_run, asked_to_stop, triggers, phase } =
+        state;
     let view = View::thaw(view);
     let plan = view.spec.watch.as_ref().filter(|_| has_run);
     let triggers = Triggers::thaw(triggers, plan, &context.watches, clock);
@@ -85,7 +86,7 @@ pub(crate) fn thaw(
         PhaseState::Online { process: state } => State::Online { process: process(state) },
         PhaseState::Waiting { at } => State::Waiting { at: moment(at) },
     };
-    let history = History { unstable_restarts, last_delay_ms };
+    let history = History { unstable_restarts, last_delay_ms, n_quick };
     task::start_with(context.clone(), view, Past { state, history, triggers, has_run, asked_to_stop })
 }
 

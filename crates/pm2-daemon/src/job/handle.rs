@@ -73,6 +73,18 @@ impl JobHandle {
         read(&self.view.lock())
     }
 
+    /// Asks for an end. When somebody else has the job deleted meanwhile, that is one.
+    ///
+    /// # Errors
+    /// What the job answers.
+    pub(crate) async fn ask_to_end(&self, command: Command) -> Reply {
+        let reply = self.ask(command).await;
+        if reply.is_err() && self.orders.is_closed() {
+            return Ok(self.peek(|view| view.proc_json(None)));
+        }
+        reply
+    }
+
     /// Queues a command at once and waits for its answer.
     ///
     /// # Errors

@@ -12,6 +12,8 @@ pub(crate) struct History {
     pub(crate) unstable_restarts: u64,
     /// The back-off delay used last, ms; PM2's `prev_restart_delay`.
     pub(crate) last_delay_ms: Option<u64>,
+    /// Exits before `min_uptime` without a longer run between them, inside the window or not.
+    pub(crate) n_quick: u64,
 }
 
 /// What is known when a process has ended.
@@ -50,6 +52,7 @@ const LONGEST_DELAY_MS: u64 = 15_000;
 /// be restarted never ends as `waiting restart`, and that a death by signal counts as code 128+n.
 pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts) -> Action {
     count_unstable(spec, history, facts);
+    history.n_quick = if facts.uptime < spec.min_uptime { history.n_quick + 1 } else { 0 };
     if !spec.autorestart || spec.stop_exit_codes.contains(&exit_code(facts.exit)) {
         return Action::Stay;
     }
@@ -68,7 +71,21 @@ pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts
     if spec.restart_delay_ms > 0 {
         return Action::RestartAfter { delay: Duration::from_millis(spec.restart_delay_ms), backoff: false };
     }
-    Action::RestartNow
+    match bound(spec, history) {
+        Some(delay) => Action::RestartAfter { delay, backoff: false },
+        None => Action::RestartNow,
+    }
+}
+
+/// The rate of restarts that no counter of PM2 bounds: an app that has once run for longer than the window and then
+/// crashes at once, again and again. After `max_restarts` such exits in a row, each next restart waits longer, from
+/// 100 ms by half up to 15 s; it is never given up. A run of `min_uptime` ends that.
+fn bound(spec: &AppSpec, history: &History) -> Option<Duration> {
+    let n_slow = history.n_quick.checked_sub(spec.max_restarts.max(1))?;
+    let longest = LONGEST_DELAY_MS as f64;
+    let exponent = i32::try_from(n_slow).unwrap_or(i32::MAX);
+    let delay = (FIRST_RETRY_MS as f64 * 1.5_f64.powi(exponent)).min(longest);
+    Some(Duration::from_millis(delay as u64))
 }
 
 /// Decides what follows an automatic restart that could not even start the process: the cause (a
@@ -138,6 +155,26 @@ mod tests {
         assert_eq!(after_exit(&spec, &mut history, crash(50, 16_001)), Action::RestartNow);
         assert_eq!(after_exit(&spec, &mut history, crash(1_000, 1_001)), Action::RestartNow);
         assert_eq!(history.unstable_restarts, 0);
+    }
+
+    #[test]
+    fn crashes_after_the_window_are_slowed_down_and_never_given_up() {
+        let (spec, mut history) = (AppSpec::default(), History::default());
+        let late = crash(50, 60_000);
+        for _ in 0..15 {
+            assert_eq!(after_exit(&spec, &mut history, late), Action::RestartNow);
+        }
+        let delays: Vec<u64> = (0..40)
+            .map(|_| match after_exit(&spec, &mut history, late) {
+                Action::RestartAfter { delay, backoff: false } => u64::try_from(delay.as_millis()).unwrap(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(delays[..4], [100, 150, 225, 337]);
+        assert_eq!(delays[39], 15_000);
+        assert_eq!((history.unstable_restarts, history.last_delay_ms), (0, None), "PM2's counters");
+        assert_eq!(after_exit(&spec, &mut history, crash(1_000, 60_000)), Action::RestartNow);
+        assert_eq!(after_exit(&spec, &mut history, late), Action::RestartNow);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Leaving {
         self.task.is_finished()
     }
 
-    /// Gives it no more time, and waits until it has gone.
+    /// Lets it wait for no more clients, and waits until it has gone.
     pub(super) async fn end(self) {
         self.hurry.send_replace(true);
         // It can only fail by a panic.
@@ -266,22 +266,17 @@ async fn leave(
     let spec = view.spec.clone();
     let view = Mutex::new(View { status: Status::Stopping, ..view });
     let mut plan = KillPlan::new(&spec, &context.settings);
-    let hurried = async {
-        tokio::select! {
-            () = context.hurried() => {}
-            _ = hurry.wait_for(|hurry| *hurry) => {}
-        }
-    };
-    tokio::pin!(hurried);
     tokio::select! {
         () = drain(context, process, &view, &spec, plan.timeout) => {}
-        () = &mut hurried => {}
+        () = context.hurried() => {}
+        // Somebody wants an end: no more waiting for clients, but the app has its time.
+        _ = hurry.wait_for(|hurry| *hurry) => {}
     }
     if farewell == Farewell::Message {
         plan.by_message = true;
         plan.timeout = context.settings.graceful_timeout;
     }
-    end(context, process, &plan, &view, hurried).await;
+    end(context, process, &plan, &view, context.hurried()).await;
     for message in process.last_words(context).await {
         messages::report(context, &view, &message);
     }

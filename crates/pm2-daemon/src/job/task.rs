@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::ending;
 use super::freeze::Frozen;
 use super::handle::{Command, JobHandle, Order, Reply};
 use super::policy::History;
@@ -216,10 +217,14 @@ impl Job {
                 view.restart_time = 0;
                 Ok(String::new())
             }
+            // As npm pm2 words it.
+            Command::Signal(_) if matches!(self.state, State::Waiting { .. }) => {
+                Err(ending::NO_PROCESS.to_owned())
+            }
             Command::Signal(signal) => match self.process() {
                 Some(process) => send_signal(process.pid, signal)
                     .map(|()| String::new())
-                    .map_err(|error| format!("cannot send {}: {error}", signal.name())),
+                    .map_err(|error| ending::unsent(signal, &error)),
                 None => Ok(String::new()),
             },
             Command::Message(json) => match self.process() {

@@ -182,11 +182,16 @@ impl Timetable {
     }
 }
 
-async fn due(cron: &Option<Timetable>) {
-    match cron.as_ref().and_then(|timetable| timetable.next) {
-        Some(next) => cron::due(next).await,
-        None => std::future::pending().await,
+async fn due(cron: &mut Option<Timetable>) {
+    let Some(timetable) = cron else { return std::future::pending().await };
+    while let Some(next) = timetable.next {
+        if cron::sleep_until(next).await {
+            return;
+        }
+        // The clock may have been set back.
+        timetable.next = timetable.schedule.next(&Local::now()).map(|other| other.min(next));
     }
+    std::future::pending().await
 }
 
 async fn changed(files: &mut Option<Files>) -> PathBuf {

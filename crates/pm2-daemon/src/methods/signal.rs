@@ -42,7 +42,7 @@ fn read(value: &Value) -> Option<Signal> {
         Value::Number(number) => number
             .as_i64()
             .and_then(|number| i32::try_from(number).ok())
-            .filter(|number| (1..=64).contains(number))
+            .filter(|number| (0..=64).contains(number))
             .map(Signal),
         _ => None,
     }
@@ -58,7 +58,8 @@ mod tests {
     fn signals_are_names_or_numbers() {
         assert_eq!(read(&json!("SIGUSR2")), Some(Signal(libc::SIGUSR2)));
         assert_eq!(read(&json!(15)), Some(Signal(15)));
-        for bad in [json!("SIGX"), json!(0), json!(65), json!(null), json!("usr2")] {
+        assert_eq!(read(&json!(0)), Some(Signal(0)), "a look whether it lives");
+        for bad in [json!("SIGX"), json!(-1), json!(65), json!(null), json!("usr2")] {
             assert_eq!(read(&bad), None, "{bad}");
         }
     }

@@ -10,5 +10,5 @@ use crate::job::Command;
 pub(super) async fn stop(engine: &Engine, argument: &Value) -> MethodResult {
     let id = argument.get("id").unwrap_or(argument);
     let job = job(engine, id, |id| format!("{id} : id unknown"))?;
-    job.ask(Command::Stop).await.map(Answer::Value)
+    job.ask_to_end(Command::Stop).await.map(Answer::Value)
 }

@@ -45,7 +45,7 @@ pub(crate) enum Steering {
     Spread { over: Vec<u32>, first_every: Option<u32> },
 }
 
-/// A signal by number; 0 is never sent.
+/// A signal by number; 0 only asks whether the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signal(pub(crate) i32);
 

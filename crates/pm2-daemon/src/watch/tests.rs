@@ -163,3 +163,83 @@ async fn many_files_need_few_handles() {
     fs::write(watched.path("f49/999"), "1").unwrap();
     watched.sees("f49/999").await;
 }
+
+#[tokio::test]
+async fn a_folder_that_is_replaced_at_once() {
+    let mut watched = Watched::new(json!({"watch": true}), |folder| {
+        fs::create_dir_all(folder.join("src/deep")).unwrap();
+    })
+    .await;
+    watched.settle().await;
+    fs::create_dir_all(watched.path("new/deep")).unwrap();
+    fs::rename(watched.path("src"), watched.path("old")).unwrap();
+    fs::rename(watched.path("new"), watched.path("src")).unwrap();
+    watched.settle().await;
+    fs::write(watched.path("src/deep/a.js"), "1").unwrap();
+    watched.sees("src/deep/a.js").await;
+}
+
+#[tokio::test]
+async fn a_working_directory_behind_a_link_that_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    for release in ["r1", "r2"] {
+        fs::create_dir_all(folder.path().join(release).join("lib")).unwrap();
+    }
+    let current = folder.path().join("current");
+    std::os::unix::fs::symlink("r1", &current).unwrap();
+    let Value::Object(app) = json!({"watch": true}) else { return };
+    let plan = WatchPlan::read(&app, &current, Vec::new()).unwrap();
+    let watches = Watches::new(Journal::new(Bus::default(), ""));
+    let subscription = watches.subscribe(Arc::new(plan), None).unwrap();
+    let mut watched = Watched { folder, watches, subscription };
+    watched.settle().await;
+    fs::write(watched.path("r1/lib/a"), "1").unwrap();
+    watched.sees("current/lib/a").await;
+    std::os::unix::fs::symlink("r2", watched.path("next")).unwrap();
+    fs::rename(watched.path("next"), &current).unwrap();
+    watched.sees("current").await;
+    watched.settle().await;
+    fs::write(watched.path("r2/lib/b"), "1").unwrap();
+    watched.sees("current/lib/b").await;
+    watched.settle().await;
+    fs::write(watched.path("r1/lib/a"), "2").unwrap();
+    watched.sees_nothing().await;
+}
+
+#[tokio::test]
+async fn one_folder_under_two_names() {
+    let mut watched = Watched::new(json!({"watch": ["own", "shared"]}), |folder| {
+        fs::create_dir_all(folder.join("own")).unwrap();
+        fs::create_dir_all(folder.join("shared")).unwrap();
+        fs::create_dir_all(folder.join("other")).unwrap();
+        std::os::unix::fs::symlink("../shared", folder.join("other/lib")).unwrap();
+    })
+    .await;
+    let Value::Object(app) = json!({"watch": true}) else { return };
+    let plan = WatchPlan::read(&app, &watched.path("other"), Vec::new()).unwrap();
+    let mut other = watched.watches.subscribe(Arc::new(plan), None).unwrap();
+    watched.settle().await;
+    fs::write(watched.path("shared/a"), "1").unwrap();
+    watched.sees("shared/a").await;
+    assert_eq!(other.changes.recv().await, Some(watched.path("other/lib/a")));
+    drop(other);
+    watched.settle().await;
+    fs::write(watched.path("shared/a"), "2").unwrap();
+    watched.sees("shared/a").await;
+}
+
+#[tokio::test]
+async fn circles_of_links_end() {
+    let mut watched = Watched::new(json!({"watch": true, "ignore_watch": []}), |folder| {
+        fs::create_dir_all(folder.join("x/y")).unwrap();
+        for name in ["one", "two"] {
+            std::os::unix::fs::symlink("..", folder.join("x").join(name)).unwrap();
+            std::os::unix::fs::symlink("../..", folder.join("x/y").join(name)).unwrap();
+        }
+    })
+    .await;
+    watched.settle().await;
+    fs::write(watched.path("x/y/a"), "1").unwrap();
+    let seen = tokio::time::timeout(Duration::from_secs(5), watched.subscription.changes.recv()).await;
+    assert!(seen.unwrap().unwrap().ends_with("y/a"));
+}

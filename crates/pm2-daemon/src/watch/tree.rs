@@ -1,13 +1,13 @@
 //! The thread: which folders the system is asked about, and for whom.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
 
-use notify::event::{EventKind, MetadataKind, ModifyKind, RenameMode};
+use notify::event::{EventKind, MetadataKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
@@ -15,18 +15,19 @@ use super::Input;
 use super::plan::WatchPlan;
 use crate::journal::Journal;
 
-/// Folders nested deeper than this are links that lead in circles.
-const MAX_DEPTH: usize = 64;
-
 struct Tree<'a> {
     watcher: RecommendedWatcher,
     journal: &'a Journal,
     subscribers: HashMap<u64, Subscriber>,
-    /// Watched folders, each with those who want it.
-    folders: HashMap<PathBuf, BTreeSet<u64>>,
+    /// Watched folders by their real paths, each with those who want it and the names under which they know it:
+    /// the system has one watch for a folder, however it is reached.
+    folders: HashMap<PathBuf, BTreeSet<Known>>,
     /// While folders are walked: what was written since then counts as changed.
     since: Option<SystemTime>,
 }
+
+/// A subscriber and its name for a folder.
+type Known = (u64, PathBuf);
 
 struct Subscriber {
     plan: Arc<WatchPlan>,
@@ -60,11 +61,13 @@ impl Tree<'_> {
     fn enter_root(&mut self, id: u64, plan: &WatchPlan, root: usize) {
         let path = &plan.roots[root].path;
         if path.is_dir() {
-            self.enter(id, plan, root, path, 0);
+            self.enter(id, plan, root, path, &mut HashSet::new());
         }
         // Its own coming and going is seen from above; so is that of a file.
-        if let Some(above) = path.ancestors().skip(1).find(|above| above.is_dir()) {
-            self.watch(id, above);
+        if let Some(above) = path.ancestors().skip(1).find(|above| above.is_dir())
+            && let Ok(real) = above.canonicalize()
+        {
+            self.watch(id, above, real);
         }
         self.catch_up(id, plan, path);
     }
@@ -85,12 +88,14 @@ impl Tree<'_> {
         }
     }
 
-    /// Watches a folder and those below it.
-    fn enter(&mut self, id: u64, plan: &WatchPlan, root: usize, folder: &Path, depth: usize) {
-        if depth > MAX_DEPTH || (depth > 0 && !plan.enters(root, folder)) {
+    /// Watches a folder and those below it, each once, whatever links lead there.
+    fn enter(&mut self, id: u64, plan: &WatchPlan, root: usize, folder: &Path, seen: &mut HashSet<PathBuf>) {
+        let is_root = folder == plan.roots[root].path;
+        let Ok(real) = folder.canonicalize() else { return };
+        if (!is_root && !plan.enters(root, folder)) || !seen.insert(real.clone()) {
             return;
         }
-        self.watch(id, folder);
+        self.watch(id, folder, real);
         // Gone or not allowed: there is nothing to follow.
         let Ok(entries) = std::fs::read_dir(folder) else { return };
         for entry in entries.flatten() {
@@ -98,22 +103,23 @@ impl Tree<'_> {
             let path = entry.path();
             self.catch_up(id, plan, &path);
             if kind.is_dir() || (kind.is_symlink() && plan.follows_links && path.is_dir()) {
-                self.enter(id, plan, root, &path, depth + 1);
+                self.enter(id, plan, root, &path, seen);
             }
         }
     }
 
-    fn watch(&mut self, id: u64, folder: &Path) {
-        if let Some(wanted_by) = self.folders.get_mut(folder) {
-            wanted_by.insert(id);
+    fn watch(&mut self, id: u64, name: &Path, real: PathBuf) {
+        let known = (id, name.to_owned());
+        if let Some(wanted_by) = self.folders.get_mut(&real) {
+            wanted_by.insert(known);
             return;
         }
-        match self.watcher.watch(folder, RecursiveMode::NonRecursive) {
-            Ok(()) => drop(self.folders.insert(folder.to_owned(), BTreeSet::from([id]))),
+        match self.watcher.watch(&real, RecursiveMode::NonRecursive) {
+            Ok(()) => drop(self.folders.insert(real, BTreeSet::from([known]))),
             Err(error) => {
                 let Some(subscriber) = self.subscribers.get_mut(&id) else { return };
                 if !std::mem::replace(&mut subscriber.complained, true) {
-                    self.journal.error(format_args!("cannot watch {}: {error}", folder.display()));
+                    self.journal.error(format_args!("cannot watch {}: {error}", name.display()));
                 }
             }
         }
@@ -121,12 +127,17 @@ impl Tree<'_> {
 
     fn unsubscribe(&mut self, id: u64) {
         self.subscribers.remove(&id);
+        self.forget(|_, (other, _)| *other == id);
+    }
+
+    /// Drops names of folders, and the watches of those that have none left.
+    fn forget(&mut self, is_gone: impl Fn(&Path, &Known) -> bool) {
         let watcher = &mut self.watcher;
-        self.folders.retain(|folder, wanted_by| {
-            wanted_by.remove(&id);
+        self.folders.retain(|real, wanted_by| {
+            wanted_by.retain(|known| !is_gone(real, known));
             if wanted_by.is_empty() {
-                // It may be gone.
-                drop(watcher.unwatch(folder));
+                // It may be gone itself.
+                drop(watcher.unwatch(real));
             }
             !wanted_by.is_empty()
         });
@@ -135,61 +146,74 @@ impl Tree<'_> {
     fn event(&mut self, event: &Event) {
         if event.need_rescan() {
             // The system had no room for what happened.
-            return self.subscribers.values().for_each(|subscriber| subscriber.tell(&subscriber.plan.folder));
+            return self.look_everywhere();
         }
-        let (comes, goes) = match event.kind {
-            EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => (true, false),
-            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => (false, true),
-            EventKind::Modify(ModifyKind::Name(_)) => (true, true),
-            EventKind::Modify(ModifyKind::Metadata(MetadataKind::WriteTime)) => (false, false),
+        let moves = match event.kind {
+            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => true,
+            EventKind::Modify(ModifyKind::Metadata(MetadataKind::WriteTime)) => false,
             EventKind::Modify(ModifyKind::Metadata(_)) | EventKind::Access(_) => return,
-            EventKind::Modify(_) | EventKind::Any | EventKind::Other => (false, false),
+            EventKind::Modify(_) | EventKind::Any | EventKind::Other => false,
         };
-        for path in &event.paths {
-            let above = path.parent().and_then(|parent| self.folders.get(parent));
-            let wanted_by: BTreeSet<u64> =
-                above.into_iter().chain(self.folders.get(path)).flatten().copied().collect();
-            if goes && !path.exists() {
-                self.forget(path);
+        for real in &event.paths {
+            let names = self.names_of(real);
+            if moves {
+                self.look_anew(real, &names);
             }
-            for id in wanted_by {
-                let Some(plan) = self.subscribers.get(&id).map(|subscriber| subscriber.plan.clone()) else {
-                    continue;
-                };
-                if comes || goes {
-                    self.follow(id, &plan, path);
-                }
-                if let Some(subscriber) = self.subscribers.get(&id)
-                    && plan.concerns(path)
+            for (id, name) in &names {
+                if let Some(subscriber) = self.subscribers.get(id)
+                    && subscriber.plan.concerns(name)
                 {
-                    subscriber.tell(path);
+                    subscriber.tell(name);
                 }
             }
         }
     }
 
-    /// Looks anew at what has come or gone at a path.
-    fn follow(&mut self, id: u64, plan: &WatchPlan, path: &Path) {
-        for (root, wanted) in plan.roots.iter().enumerate() {
-            if wanted.path.starts_with(path) {
-                self.enter_root(id, plan, root);
-            } else if path.starts_with(&wanted.path) && path.is_dir() {
-                let depth = path.strip_prefix(&wanted.path).map_or(0, |below| below.components().count());
-                self.enter(id, plan, root, path, depth);
+    /// Nobody knows what has changed: everything counts as changed, and folders that are new are entered.
+    fn look_everywhere(&mut self) {
+        let plans: Vec<(u64, Arc<WatchPlan>)> =
+            self.subscribers.iter().map(|(id, subscriber)| (*id, subscriber.plan.clone())).collect();
+        for (id, plan) in plans {
+            for root in 0..plan.roots.len() {
+                self.enter_root(id, &plan, root);
+            }
+            if let Some(subscriber) = self.subscribers.get(&id) {
+                subscriber.tell(&plan.folder);
             }
         }
     }
 
-    /// A folder has gone, with all below it.
-    fn forget(&mut self, path: &Path) {
-        let watcher = &mut self.watcher;
-        self.folders.retain(|folder, _| {
-            let stays = !folder.starts_with(path);
-            if !stays {
-                drop(watcher.unwatch(folder));
-            }
-            stays
+    /// How subscribers call a real path: through the folder that it is in, or as a folder of its own.
+    fn names_of(&self, real: &Path) -> BTreeSet<Known> {
+        let mut names: BTreeSet<Known> = self.folders.get(real).into_iter().flatten().cloned().collect();
+        if let (Some(folder), Some(file)) = (real.parent(), real.file_name()) {
+            let above = self.folders.get(folder).into_iter().flatten();
+            names.extend(above.map(|(id, name)| (*id, name.join(file))));
+        }
+        names
+    }
+
+    /// Something has come, gone, or taken the place of something else: what was watched there may be another folder.
+    fn look_anew(&mut self, real: &Path, names: &BTreeSet<Known>) {
+        self.forget(|folder, (id, name)| {
+            folder.starts_with(real)
+                || names.iter().any(|(other, moved)| other == id && name.starts_with(moved))
         });
+        for (id, name) in names {
+            let Some(plan) = self.subscribers.get(id).map(|subscriber| subscriber.plan.clone()) else {
+                continue;
+            };
+            for (root, wanted) in plan.roots.iter().enumerate() {
+                if wanted.path.starts_with(name) {
+                    self.enter_root(*id, &plan, root);
+                } else if name.starts_with(&wanted.path)
+                    && name.is_dir()
+                    && (plan.follows_links || !name.is_symlink())
+                {
+                    self.enter(*id, &plan, root, name, &mut HashSet::new());
+                }
+            }
+        }
     }
 }
 
