@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How often the rate is looked at.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 /// One of so many connections comes to the daemon while the others do not, so that their rate is known.
-pub(super) const SAMPLE: u32 = 16;
+pub(super) const SAMPLE: u32 = 64;
 /// Looks in a row that show a high rate before dealing ends.
 const TICKS_UP: u32 = 3;
 /// Looks in a row that show a low rate before dealing begins again.
