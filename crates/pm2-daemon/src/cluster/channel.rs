@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use crate::handover::{Bytes, FrameState, Shared, Sharing, WorkerChannelState};
+use crate::handover::{Bytes, FrameState, HeldState, OnTheWayState, Shared, Sharing, WorkerChannelState};
 use crate::ipc::{Lines, Outbox};
 use crate::sys::send_with_descriptor;
 
@@ -48,8 +48,21 @@ struct OnTheWay {
 pub(super) struct Held {
     pub(super) line: String,
     pub(super) socket: Rc<OwnedFd>,
-    /// Absent after an upgrade of the daemon.
-    pub(super) asked: Option<Asked>,
+    pub(super) asked: Asked,
+}
+
+impl Held {
+    pub(super) fn freeze(self, shared: &mut Shared) -> HeldState {
+        let Asked { listener, ack, n_failed } = self.asked;
+        HeldState { line: self.line, socket: shared.keep_share(self.socket), listener, ack, n_failed }
+    }
+
+    /// # Errors
+    /// When the socket was not kept.
+    pub(super) fn thaw(state: HeldState, sharing: &mut Sharing) -> io::Result<Held> {
+        let HeldState { line, socket, listener, ack, n_failed } = state;
+        Ok(Held { line, socket: sharing.take_share(socket)?, asked: Asked { listener, ack, n_failed } })
+    }
 }
 
 /// Which wish of the worker a listening socket answers.
@@ -115,8 +128,16 @@ impl Channel {
             socket: shared.keep(self.stream),
             lines: self.lines.freeze(),
             unsent,
-            on_the_way: self.on_the_way.iter().map(|sent| (sent.seq, sent.n_text)).collect(),
-            held: self.held.into_iter().map(|held| (held.line, shared.keep_share(held.socket))).collect(),
+            on_the_way: self
+                .on_the_way
+                .into_iter()
+                .map(|OnTheWay { seq, held, n_text }| OnTheWayState {
+                    seq,
+                    held: held.map(|held| held.freeze(shared)),
+                    n_text,
+                })
+                .collect(),
+            held: self.held.into_iter().map(|held| held.freeze(shared)).collect(),
             n_text: self.n_text,
             n_read: self.n_read,
         }
@@ -137,19 +158,19 @@ impl Channel {
         };
         let unsent =
             state.unsent.into_iter().map(|unsent| frame(unsent, sharing)).collect::<io::Result<_>>()?;
-        let held = state
-            .held
-            .into_iter()
-            .map(|(line, socket)| Ok(Held { line, socket: sharing.take_share(socket)?, asked: None }));
-        let held = held.collect::<io::Result<_>>()?;
+        let held = state.held.into_iter().map(|held| Held::thaw(held, sharing)).collect::<io::Result<_>>()?;
+        let on_the_way = |state: OnTheWayState, sharing: &mut Sharing| {
+            let held = state.held.map(|held| Held::thaw(held, sharing)).transpose()?;
+            Ok(OnTheWay { seq: state.seq, held, n_text: state.n_text })
+        };
         let on_the_way =
-            state.on_the_way.into_iter().map(|(seq, n_text)| OnTheWay { seq, held: None, n_text });
+            state.on_the_way.into_iter().map(|sent| on_the_way(sent, sharing)).collect::<io::Result<_>>()?;
         Ok(Channel {
             stream: sharing.take(state.socket)?.into(),
             lines: Lines::thaw(state.lines),
             outbox,
             unsent,
-            on_the_way: on_the_way.collect(),
+            on_the_way,
             held,
             n_text: state.n_text + MAX_UNREAD + 1,
             n_read: state.n_read,
@@ -305,7 +326,8 @@ mod tests {
         channel.send_connection("1".to_owned(), 1, connection()).unwrap();
         assert!(!channel.has_room());
         // A listening socket waits.
-        channel.send_socket(Held { line: "2".to_owned(), socket: connection(), asked: None }).unwrap();
+        let asked = Asked { listener: 0, ack: 1, n_failed: 0 };
+        channel.send_socket(Held { line: "2".to_owned(), socket: connection(), asked }).unwrap();
         assert_eq!((channel.held.len(), channel.on_the_way.len()), (1, 1));
         // What follows a descriptor is not read when that one is acknowledged.
         sender.send(&format!("\"{}\"", "x".repeat(40_000))).unwrap();

@@ -148,12 +148,11 @@ impl Primary {
     }
 
     fn socket_missing(&mut self, worker: u64, held: Held) {
-        let Some(asked) = held.asked else { return self.flush(worker) };
-        let asked = Asked { n_failed: asked.n_failed + 1, ..asked };
+        let asked = Asked { n_failed: held.asked.n_failed + 1, ..held.asked };
         if asked.n_failed > MAX_FAILED {
             return self.cannot_have(worker, asked);
         }
-        self.missed_sockets.push((worker, Held { asked: Some(asked), ..held }));
+        self.missed_sockets.push((worker, Held { asked, ..held }));
         self.later(OUT_OF_DESCRIPTORS, Timer::Resend);
         self.flush(worker);
     }

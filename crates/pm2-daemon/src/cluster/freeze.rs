@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::channel::Channel;
+use super::channel::{Channel, Held};
 use super::listener::{Connection, GroupSocket, Listener, Member, Place, Way};
 use super::pace::Pace;
 use super::primary::{Primary, Timer, Unaccepted, Worker};
@@ -78,6 +78,11 @@ impl Primary {
                 .into_iter()
                 .map(|(id, listener)| listener.freeze(id, clock, &mut shared))
                 .collect(),
+            missed_sockets: self
+                .missed_sockets
+                .into_iter()
+                .map(|(worker, held)| (worker, held.freeze(&mut shared)))
+                .collect(),
             postponed: self.postponed,
             left: self.left.into_iter().map(|(place, at)| (place.freeze(), clock.tell(at))).collect(),
         };
@@ -96,6 +101,8 @@ impl Primary {
         self.next_listener = state.next_listener;
         self.next_seq = state.next_seq;
         self.postponed = state.postponed;
+        let held = |(worker, held)| Some((worker, Held::thaw(held, &mut sharing).ok()?));
+        self.missed_sockets = state.missed_sockets.into_iter().filter_map(held).collect();
         self.left =
             state.left.into_iter().map(|(place, at)| (Place::thaw(place), clock.moment(at))).collect();
         for listener in state.listeners {
@@ -117,6 +124,7 @@ impl Primary {
         self.go_on_with_listeners();
         self.later(Duration::ZERO, Timer::Deal);
         self.later(Duration::ZERO, Timer::Ask);
+        self.later(Duration::ZERO, Timer::Resend);
     }
 
     fn go_on_with_workers(&mut self) {

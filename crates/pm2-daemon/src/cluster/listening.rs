@@ -204,7 +204,7 @@ impl Primary {
                     if matches!(listener.place, Place::Udp(_)) { "dgram.Native" } else { "net.Native" };
                 let frame = frames::with_handle(kind, &frames::listens(&key, ack, data, None, seq));
                 let socket = own.socket.clone();
-                let asked = Some(Asked { listener: id, ack, n_failed: 0 });
+                let asked = Asked { listener: id, ack, n_failed: 0 };
                 let held = Held { line: frame, socket, asked };
                 self.with_channel(worker, |channel| channel.send_socket(held));
             }

@@ -246,6 +246,8 @@ pub(crate) struct ClusterState {
     pub(crate) next_seq: u64,
     pub(crate) workers: Vec<WorkerState>,
     pub(crate) listeners: Vec<ListenerState>,
+    /// Listening sockets that have not arrived, each with its worker.
+    pub(crate) missed_sockets: Vec<(u64, HeldState)>,
     /// Frames of workers that wish for an address that is about to be free.
     pub(crate) postponed: Vec<(u64, String)>,
     /// Where listeners were closed, and when.
@@ -275,12 +277,35 @@ pub(crate) struct WorkerChannelState {
     pub(crate) socket: Kept,
     pub(crate) lines: LinesState,
     pub(crate) unsent: Vec<FrameState>,
-    /// Descriptors on their way, oldest first: the number of the frame if it is a connection, and the text sent before.
-    pub(crate) on_the_way: Vec<(Option<u64>, u64)>,
-    /// Frames that wait, each with its descriptor.
-    pub(crate) held: Vec<(String, Kept)>,
+    /// Descriptors on their way, oldest first.
+    pub(crate) on_the_way: Vec<OnTheWayState>,
+    /// Listening sockets that wait.
+    pub(crate) held: Vec<HeldState>,
     pub(crate) n_text: u64,
     pub(crate) n_read: u64,
+}
+
+/// A descriptor that a worker has not acknowledged.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct OnTheWayState {
+    /// The number of its frame if it is a connection.
+    pub(crate) seq: Option<u64>,
+    /// What it is if it is a listening socket.
+    pub(crate) held: Option<HeldState>,
+    /// Text sent before it.
+    pub(crate) n_text: u64,
+}
+
+/// A listening socket for a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HeldState {
+    pub(crate) line: String,
+    pub(crate) socket: Kept,
+    pub(crate) listener: usize,
+    /// Number of the frame that it answers.
+    pub(crate) ack: u64,
+    /// Times that it has not arrived.
+    pub(crate) n_failed: u8,
 }
 
 /// What is left of a frame.

@@ -241,3 +241,30 @@ async fn addresses_are_kept_for_whoever_comes_back() {
     assert!(!path.exists());
     drop(TcpListener::bind(("127.0.0.1", port)).unwrap());
 }
+
+#[tokio::test]
+async fn a_listening_socket_that_did_not_arrive_is_still_sent_again() {
+    let mut primary = primary();
+    let mut poor = Worker::new(&primary, 1, WorkerInfo { policy: Policy::Shared, ..info("a", 1) });
+    let port = free_port();
+    poor.say(json!({"act": "queryServer", "address": "127.0.0.1", "port": port, "addressType": 4}));
+    for _ in 0..3 {
+        assert_eq!(poor.hear()["msg"]["errno"], 0);
+        // On its way, and missed.
+        primary = exchange(primary, &mut [&mut poor]).await;
+        poor.write(r#"{"cmd":"NODE_HANDLE_NACK"}"#);
+        primary = exchange(primary, &mut [&mut poor]).await;
+    }
+    assert_eq!(poor.hear()["msg"]["errno"], 0);
+    poor.acknowledge();
+    let listener = TcpListener::from(poor.descriptors.pop_back().unwrap());
+    assert_eq!(listener.local_addr().unwrap().port(), port);
+    // Those that did not arrive are counted all the same.
+    poor.say(json!({"act": "queryServer", "address": "127.0.0.1", "port": free_port(), "addressType": 4}));
+    for _ in 0..7 {
+        assert_eq!(poor.hear()["cmd"], "NODE_HANDLE");
+        poor.write(r#"{"cmd":"NODE_HANDLE_NACK"}"#);
+        primary = exchange(primary, &mut [&mut poor]).await;
+    }
+    assert_eq!(poor.hear()["errno"], -libc::EMFILE);
+}
