@@ -2,12 +2,12 @@
 
 use anyhow::Context;
 use pm2_core::home::Home;
-use pm2_daemon::{Lifetime, Outcome, Ready};
+use pm2_daemon::{Outcome, Ready, RunOptions};
 
 /// Serves the home that the environment names until it is ended.
-pub(crate) fn run_daemon(lifetime: Lifetime, ready: &mut Ready) -> anyhow::Result<()> {
+pub(crate) fn run_daemon(options: RunOptions, ready: &mut Ready) -> anyhow::Result<()> {
     let home = Home::from_env(&|key| std::env::var(key).ok()).context("cannot tell PM2_HOME")?;
-    let result = pm2_daemon::run(&home, lifetime, ready);
+    let result = pm2_daemon::run(&home, options, ready);
     ready.conclude(&result);
     if let Outcome::AlreadyRunning { pid } = result.context("the daemon could not serve")? {
         let pid = pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
@@ -17,8 +17,8 @@ pub(crate) fn run_daemon(lifetime: Lifetime, ready: &mut Ready) -> anyhow::Resul
 }
 
 /// As [`run_daemon`], reporting to whoever started this process.
-pub(crate) fn run(lifetime: Lifetime) -> anyhow::Result<()> {
-    // SAFETY: first thing after the arguments were read; nothing has opened a descriptor yet.
+pub(crate) fn run(options: RunOptions) -> anyhow::Result<()> {
+    // SAFETY: first thing after the arguments were read; nothing has opened a descriptor or started a thread yet.
     let mut ready = unsafe { Ready::from_environment() };
-    run_daemon(lifetime, &mut ready)
+    run_daemon(options, &mut ready)
 }

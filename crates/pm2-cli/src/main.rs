@@ -5,6 +5,8 @@ mod connected;
 mod daemon;
 mod processes;
 mod query;
+mod saved;
+mod startup;
 
 use std::process::ExitCode;
 

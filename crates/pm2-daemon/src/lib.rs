@@ -26,4 +26,4 @@ mod sys;
 mod watch;
 
 pub use ready::Ready;
-pub use run::{DaemonError, Lifetime, Outcome, run};
+pub use run::{DaemonError, Lifetime, Outcome, RunOptions, run};

@@ -1,6 +1,7 @@
 //! A daemon's life: lock, sockets, ready, service, and the orderly end.
 
 mod banner;
+mod resurrect;
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -40,6 +41,15 @@ pub enum Lifetime {
     Detached,
     /// Until its standard input ends: it belongs to the process at the other end of that pipe.
     Attached,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunOptions {
+    /// How long.
+    pub lifetime: Lifetime,
+    /// Whether to bring the saved list back; a service manager is told that the daemon is ready after that.
+    pub resurrect: bool,
 }
 
 /// How a run ended.
@@ -113,7 +123,7 @@ impl DaemonError {
 ///
 /// # Errors
 /// Everything that keeps it from serving; nothing of the home is changed then but missing folders.
-pub fn run(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Outcome, DaemonError> {
+pub fn run(home: &Home, options: RunOptions, ready: &mut Ready) -> Result<Outcome, DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Starts of apps wait for disks and for the new program; a few at a time fill the machine.
@@ -122,13 +132,13 @@ pub fn run(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Outcome
         .thread_stack_size(512 * 1024)
         .build()
         .map_err(DaemonError::System)?;
-    let outcome = runtime.block_on(serve(home, lifetime, ready));
+    let outcome = runtime.block_on(serve(home, options, ready));
     // Tasks of apps that outlived the end are not waited for.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Outcome, DaemonError> {
+async fn serve(home: &Home, options: RunOptions, ready: &mut Ready) -> Result<Outcome, DaemonError> {
     home.check_sockets()?;
     home.create()?;
     let _lock = match own(home).await? {
@@ -157,19 +167,38 @@ async fn serve(home: &Home, lifetime: Lifetime, ready: &mut Ready) -> Result<Out
     banner::write(home, &settings, &journal);
     ready.serving();
 
+    let restoring = async {
+        if options.resurrect {
+            resurrect::resurrect(home.clone(), journal.clone()).await;
+        }
+    };
+    tokio::pin!(restoring);
+    let mut is_restored = false;
     let ending = loop {
         tokio::select! {
             ending = &mut ended => break ending.unwrap_or(Ending::Signal),
-            () = owner_gone(), if lifetime == Lifetime::Attached => break Ending::OwnerGone,
+            () = owner_gone(), if options.lifetime == Lifetime::Attached => break Ending::OwnerGone,
+            () = &mut restoring, if !is_restored => {
+                is_restored = true;
+                tell(ready.notify("READY=1"), &journal);
+            }
             signal = signals.next() => match signal {
                 Received::End => break Ending::Signal,
                 Received::ReloadLogs => engine.reload_logs(),
             }
         }
     };
+    tell(ready.notify("STOPPING=1"), &journal);
     let ended = end(home, &engine, ending, [rpc_service, bus_service], &sockets);
     hurrying(ended, &mut signals, &engine).await;
     Ok(Outcome::Served)
+}
+
+/// A service manager that does not hear is no reason to do anything else.
+fn tell(notified: io::Result<()>, journal: &Journal) {
+    if let Err(error) = notified {
+        journal.error(format_args!("cannot notify the service manager: {error}"));
+    }
 }
 
 /// Ends the apps, then everything that tells of this daemon.

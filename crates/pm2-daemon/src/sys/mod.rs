@@ -5,6 +5,7 @@
 mod forked;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
+mod notify;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 #[path = "sockets_linux.rs"]
 mod sockets;
@@ -19,6 +20,7 @@ mod portable;
 use portable as platform;
 mod unix;
 
+pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
     ProcessWatch, Sampler, children, close_from, group_members, parent_of, spawn_process, wait_for_exit,
 };
