@@ -203,3 +203,80 @@ async fn save_as_owner(home: &Home, executable: &Path, owner: &fs::Metadata) -> 
         false => Err(failed(String::from_utf8_lossy(&output.stderr).trim_end().to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(text: &str) -> Vec<String> {
+        ["sh", "-c", text].map(str::to_owned).to_vec()
+    }
+
+    fn plan(destination: PathBuf, commands: Vec<Vec<String>>) -> Plan {
+        Plan {
+            init: InitSystem::Systemd,
+            platform: "systemd".to_owned(),
+            home: "/root/.pm2".into(),
+            destination,
+            mode: 0o644,
+            template: "text".to_owned(),
+            commands,
+        }
+    }
+
+    #[test]
+    fn the_first_command_that_fails_ends_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, mark) = (dir.path().join("a.service"), dir.path().join("mark"));
+        let failing = shell("echo out; echo err >&2; exit 3");
+        let never = shell(&format!("touch {}", mark.display()));
+        let plan = plan(file.clone(), vec![shell("echo fine"), failing, never]);
+        let mut told = Vec::new();
+        let error =
+            install(&plan, &Place::default(), &mut |step| told.push(format!("{step:?}"))).unwrap_err();
+        assert_eq!(error.to_string(), "sh -c 'echo out; echo err >&2; exit 3' failed, see error above.");
+        let message = "failed, see error above.\nout\nerr\n[ERROR] Exit code : 3";
+        assert!(error.to_failure().message.ends_with(message), "{:?}", error.to_failure());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "text");
+        assert!(!mark.exists());
+        let expected = [
+            "Writing",
+            "Written",
+            r#"Running("sh -c 'echo fine'")"#,
+            r#"Succeeded("fine\n")"#,
+            r#"Running("sh -c 'echo out; echo err >&2; exit 3'")"#,
+            r#"Failed("out\nerr\n[ERROR] Exit code : 3\n")"#,
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_folder_of_the_init_system_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = plan(dir.path().join("init.d/pm2"), vec![shell("exit 0")]);
+        let error = install(&plan, &Place::default(), &mut |_| {}).unwrap_err();
+        assert_eq!(error.to_failure().code, Some("ENOENT"));
+        assert!(error.to_string().starts_with("Failure when trying to write startup script\ncannot create "));
+    }
+
+    #[test]
+    fn undoing_goes_on_after_a_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.service");
+        fs::write(&file, "").unwrap();
+        let missing = vec!["/nonexistent/pm2-rs-test".to_owned(), "x".to_owned()];
+        let steps = vec![
+            RemovalStep::Command(missing),
+            RemovalStep::Command(shell("exit 5")),
+            RemovalStep::File(file.clone()),
+            RemovalStep::File(file.clone()),
+        ];
+        let removal = Removal { platform: "systemd".to_owned(), steps };
+        let failed = remove(&removal, &Place::default(), &mut |_| {});
+        let said: Vec<_> = failed.iter().map(|failed| failed.command.as_str()).collect();
+        assert_eq!(said, ["/nonexistent/pm2-rs-test x", "sh -c 'exit 5'"]);
+        assert_eq!(failed[1].output, "[ERROR] Exit code : 5\n");
+        assert!(failed[0].output.contains("No such file"), "{failed:?}");
+        assert!(!file.exists());
+    }
+}
