@@ -90,6 +90,25 @@ export interface Refusal {
   code: string
 }
 
+/**
+ * Makes the daemon start with the machine, or undoes that; `request` is the JSON text of an object.
+ *
+ * The reply is the JSON text of `{result}` or `{error: {message, code?}}`.
+ */
+export declare function startup(options: StartupOptions, request: string): Promise<string>
+
+/** Who sets an init system up. */
+export interface StartupOptions {
+  /** Whether to undo it. */
+  remove: boolean
+  /** The executable `pm2-rs`. */
+  executable: string
+  /** The caller's home. */
+  home: string
+  /** The caller's environment, JSON text of an object. */
+  env: string
+}
+
 /** A YAML text as JSON, or why it is none. */
 export interface Yaml {
   /** JSON text; `null` for an empty document. */

@@ -840,3 +840,4 @@ module.exports.connect = nativeBinding.connect
 module.exports.moduleUrl = nativeBinding.moduleUrl
 module.exports.parseYaml = nativeBinding.parseYaml
 module.exports.ping = nativeBinding.ping
+module.exports.startup = nativeBinding.startup

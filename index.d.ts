@@ -493,6 +493,44 @@ declare namespace pm2 {
     toggleWatch(method: string, argument: unknown): Promise<void>
   }
 
+  /** Any text, so that a variable fits; only these are accepted at run time. */
+  type Platform =
+    | 'systemd' | 'ubuntu' | 'centos' | 'arch' | 'oracle' | 'redhat'
+    | 'upstart' | 'ubuntu12' | 'ubuntu14'
+    | 'systemv' | 'amazon' | 'centos6'
+    | 'openrc' | 'gentoo'
+    | 'launchd' | 'darwin' | 'macos'
+    | 'rcd' | 'freebsd'
+    | 'rcd-openbsd' | 'openbsd'
+    | 'smf' | 'sunos' | 'solaris'
+    | (string & {})
+
+  interface StartupOptions {
+    /** Whom the daemon and its apps belong to. Default: `$USER`, `$LOGNAME`, else the user of this process. */
+    user?: string
+    /** The folder in which `.pm2` is. Default: the home of this instance; with another `user` that user's. */
+    hp?: string
+    /** Name of the service. Default: `pm2-<user>`. */
+    serviceName?: string
+    /** systemd: wait until the machine has an address. Default: false. */
+    waitIp?: boolean
+  }
+
+  interface StartupResult {
+    /** The file that was written. */
+    destination: string
+    /** Its text. */
+    template: string
+  }
+
+  interface UninstallStartupResult {
+    /** What was done, in this order. */
+    commands: string[]
+    platform: string
+    /** The commands that failed, when some did, with what they said. */
+    failed?: Array<{ command: string; output: string }>
+  }
+
   type FoundCallback = {
     call(error: Error | null, ids: number[], processes: Record<number, ProcessDescription>): void
   }['call']
@@ -638,6 +676,33 @@ declare namespace pm2 {
     /** Starts what the list on disk names and does not exist yet. */
     resurrect(callback: StartCallback): void
     resurrect(): Promise<Process[]>
+
+    /**
+     * Makes the daemon start with the machine, with the processes that run now: saves the list, writes the file of the
+     * init system and makes it known there.
+     *
+     * Who is not root gets an error with code `PM2_NOT_ROOT`, whose message ends with the command that root has to run;
+     * nothing is changed then.
+     *
+     * @param platform an init system or an operating system that has one. Absent: the one that is found.
+     */
+    startup(callback: Callback<StartupResult>): void
+    startup(platform: Platform | null | undefined, callback: Callback<StartupResult>): void
+    startup(
+      platform: Platform | null | undefined,
+      options: StartupOptions,
+      callback: Callback<StartupResult>
+    ): void
+    startup(platform?: Platform | null, options?: StartupOptions): Promise<StartupResult>
+    /** Undoes `startup`. A part that fails does not keep the others from being done. */
+    uninstallStartup(callback: Callback<UninstallStartupResult>): void
+    uninstallStartup(platform: Platform | null | undefined, callback: Callback<UninstallStartupResult>): void
+    uninstallStartup(
+      platform: Platform | null | undefined,
+      options: StartupOptions,
+      callback: Callback<UninstallStartupResult>
+    ): void
+    uninstallStartup(platform?: Platform | null, options?: StartupOptions): Promise<UninstallStartupResult>
 
     /** Empties the logs of a name or `pm_id`; without target those of all, and `pm2.log`. */
     flush(callback: Callback<ProcessDescription[]>): void

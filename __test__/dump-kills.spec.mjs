@@ -85,7 +85,7 @@ test.serial(`${nDaemonKills} daemons killed while they end and save`, async (t) 
   const { pm2, folder, daemonPid } = await makeHome(t)
   const dump = path.join(folder, 'dump.pm2')
   const seen = { old: 0, new: 0 }
-  let before
+  let before = ''
   for (let n = 0; n < nDaemonKills; n++) {
     const set = apps(n, n % 2 === 0 ? 3 : 60)
     await pm2.start(set)
@@ -99,7 +99,7 @@ test.serial(`${nDaemonKills} daemons killed while they end and save`, async (t) 
     await waitFor(() => !isAlive(daemon))
     const text = await readFile(dump, 'utf8').catch(() => '[]')
     const found = listed(text)
-    t.true(found === wanted || found === before, found)
+    t.true(found === wanted || found === before, `round ${n}: ${JSON.stringify({ found, wanted, before })}`)
     seen[found === wanted ? 'new' : 'old']++
     if (found !== '') t.is(await mode(dump), '600')
     before = found

@@ -20,6 +20,9 @@ const later = {
   },
   get requests() {
     return require('./requests')
+  },
+  get startup() {
+    return require('./startup').startup
   }
 }
 
@@ -205,6 +208,21 @@ class API {
 
   resurrect(...args) {
     return this.#answer(args, (link) => many(link, 'resurrect', { context: later.requests.context(this.cwd) }))
+  }
+
+  // ---- with the machine
+
+  startup(...args) {
+    return this.#withMachine(false, args)
+  }
+
+  uninstallStartup(...args) {
+    return this.#withMachine(true, args)
+  }
+
+  #withMachine(remove, args) {
+    const { params, callback } = split(args)
+    return settle(later.startup(this.#native, this.#folder, remove, ...params), callback)
   }
 
   // ---- logs

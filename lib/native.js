@@ -33,9 +33,18 @@ function ping({ home, env }) {
   return load().ping({ home, env: JSON.stringify(env) })
 }
 
+/**
+ * Makes the daemon start with the machine, or undoes that.
+ *
+ * @returns JSON text of `{result}` or `{error}`
+ */
+function startup({ remove, home, env }, request) {
+  return load().startup({ remove, executable: executable(), home, env: JSON.stringify(env) }, JSON.stringify(request))
+}
+
 /** A YAML text: `{json}`, or `{error: {message, line, column}}`. */
 function parseYaml(text) {
   return load().parseYaml(text)
 }
 
-module.exports = { connect, parseYaml, ping }
+module.exports = { connect, parseYaml, ping, startup }

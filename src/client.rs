@@ -8,6 +8,7 @@ use pm2_core::client::verbs::{self, Session};
 use pm2_core::client::{self, CallError, ConnectRequest, LaunchOptions};
 use pm2_core::home::Home;
 use pm2_core::protocol::repair_surrogates;
+use pm2_core::startup;
 use serde_json::Value;
 
 use crate::error::{Refusal, lost};
@@ -37,6 +38,19 @@ pub struct PingOptions {
     pub home: Option<String>,
     /// The caller's environment, JSON text of an object; absent: none.
     pub env: Option<String>,
+}
+
+/// Who sets an init system up.
+#[napi(object)]
+pub struct StartupOptions {
+    /// Whether to undo it.
+    pub remove: bool,
+    /// The executable `pm2-rs`.
+    pub executable: String,
+    /// The caller's home.
+    pub home: String,
+    /// The caller's environment, JSON text of an object.
+    pub env: String,
 }
 
 /// What a connection leads to.
@@ -74,6 +88,18 @@ pub async fn ping(options: PingOptions) -> napi::Result<bool> {
     let env = read_env(options.env.as_deref().unwrap_or("{}")).map_err(Refusal::from)?;
     let home = home_of(options.home, &env)?;
     Ok(client::ping(&home).await.map_err(Refusal::from)?)
+}
+
+/// Makes the daemon start with the machine, or undoes that; `request` is the JSON text of an object.
+///
+/// The reply is the JSON text of `{result}` or `{error: {message, code?}}`.
+#[napi]
+pub async fn startup(options: StartupOptions, request: String) -> napi::Result<String> {
+    let env = read_env(&options.env).map_err(Refusal::from)?;
+    let home = home_of(Some(options.home), &env)?;
+    let action = if options.remove { startup::Action::Remove } else { startup::Action::Install };
+    let get = |name: &str| env.get(name).cloned();
+    Ok(startup::run(action, &repair_surrogates(&request), options.executable.into(), &home, &get).await)
 }
 
 #[napi]

@@ -52,6 +52,14 @@ pm2.describe('a', (err: Error, found: string) => void [err, found])
 // @ts-expect-error the daemon has no such method
 pm2.msgProcess
 
+pm2.startup('ubuntu', (error, result) => void [error, result.destination, result.template])
+pm2.startup('systemd', { user: 'deploy', hp: '/home/deploy', serviceName: 'apps', waitIp: true }, () => {})
+pm2.uninstallStartup(undefined, (error, result) => void [error, result.commands[0], result.platform])
+const written: Promise<pm2.StartupResult> = pm2.startup()
+void written
+// @ts-expect-error the platform comes first
+pm2.startup({ user: 'deploy' }, () => {})
+
 pm2.restart('all', { updateEnv: true }, () => {})
 pm2.reload(0, () => {})
 pm2.gracefulReload('api', () => {})

@@ -2,16 +2,21 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use pm2_core::app::Map;
-use pm2_daemon::Lifetime;
+use pm2_core::startup;
+use pm2_daemon::{Lifetime, RunOptions};
 
 use crate::processes::{self, Verb};
-use crate::{daemon, query, update};
+use crate::startup::change_init_system;
+use crate::{daemon, query, saved, update};
 
 /// A command line, understood.
 pub(crate) enum Action {
-    Daemon(Lifetime),
+    Daemon(RunOptions),
     ReadsState(u32),
     Update,
+    Save { force: bool },
+    Resurrect,
+    Startup { action: startup::Action, request: startup::Request },
     Ping,
     List,
     Kill,
@@ -28,10 +33,21 @@ pub(crate) fn parse() -> anyhow::Result<Action> {
     Ok(match matches.subcommand() {
         Some(("daemon", arguments)) => match arguments.get_one("reads-state") {
             Some(version) => Action::ReadsState(*version),
-            None if arguments.get_flag("attached") => Action::Daemon(Lifetime::Attached),
-            None => Action::Daemon(Lifetime::Detached),
+            None => {
+                let is_attached = arguments.get_flag("attached");
+                let lifetime = if is_attached { Lifetime::Attached } else { Lifetime::Detached };
+                Action::Daemon(RunOptions { lifetime, resurrect: arguments.get_flag("resurrect") })
+            }
         },
         Some(("update", _)) => Action::Update,
+        Some(("save", arguments)) => Action::Save { force: arguments.get_flag("force") },
+        Some(("resurrect", _)) => Action::Resurrect,
+        Some(("startup", arguments)) => {
+            Action::Startup { action: startup::Action::Install, request: startup_request(arguments) }
+        }
+        Some(("unstartup", arguments)) => {
+            Action::Startup { action: startup::Action::Remove, request: startup_request(arguments) }
+        }
         Some(("ping", _)) => Action::Ping,
         Some(("jlist", _)) => Action::List,
         Some(("kill", _)) => Action::Kill,
@@ -92,6 +108,27 @@ fn verb(name: &'static str, verb: Verb, about: &'static str) -> Command {
     Command::new(name).about(about).arg(target).args(texts).args(switches)
 }
 
+fn startup_request(arguments: &ArgMatches) -> startup::Request {
+    let text = |name: &str| arguments.get_one::<String>(name).cloned();
+    startup::Request {
+        platform: text("platform"),
+        user: text("user"),
+        hp: text("hp").map(Into::into),
+        service_name: text("service-name"),
+        wait_ip: arguments.get_flag("wait-ip"),
+    }
+}
+
+fn startup_command(name: &'static str, about: &'static str) -> Command {
+    Command::new(name).about(about).args([
+        Arg::new("platform").help("systemd, upstart, systemv, openrc, launchd, rcd, rcd-openbsd, smf, or a system that has one; absent: the one that is found"),
+        Arg::new("user").short('u').long("user").help("Whom the daemon and its apps belong to"),
+        Arg::new("hp").long("hp").help("Folder in which .pm2 is"),
+        Arg::new("service-name").long("service-name").help("Name of the service; absent: pm2-<user>"),
+        Arg::new("wait-ip").long("wait-ip").action(ArgAction::SetTrue).help("Wait until the machine has an address"),
+    ])
+}
+
 fn command() -> Command {
     Command::new("pm2-rs")
         .about("Process manager, a drop-in replacement for PM2")
@@ -99,22 +136,21 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
-            Command::new("daemon")
-                .about("Serve PM2_HOME in the foreground")
-                .hide(true)
-                .arg(
-                    Arg::new("attached")
-                        .long("attached")
-                        .action(ArgAction::SetTrue)
-                        .help("End, with all apps, when standard input ends"),
-                )
-                .arg(
-                    Arg::new("reads-state")
-                        .long("reads-state")
-                        .value_name("version")
-                        .value_parser(clap::value_parser!(u32))
-                        .help("Only say whether what a daemon leaves can be read"),
-                ),
+            Command::new("daemon").about("Serve PM2_HOME in the foreground").hide(true).args([
+                Arg::new("attached")
+                    .long("attached")
+                    .action(ArgAction::SetTrue)
+                    .help("End, with all apps, when standard input ends"),
+                Arg::new("resurrect")
+                    .long("resurrect")
+                    .action(ArgAction::SetTrue)
+                    .help("Bring the saved processes back"),
+                Arg::new("reads-state")
+                    .long("reads-state")
+                    .value_name("version")
+                    .value_parser(clap::value_parser!(u32))
+                    .help("Only say whether what a daemon leaves can be read"),
+            ]),
         )
         .subcommand(
             Command::new("ping").about("Launch the daemon if there is none, and ask it for an answer"),
@@ -124,15 +160,30 @@ fn command() -> Command {
         .subcommand(
             Command::new("update").about("Let the daemon go on with this executable; the apps do not notice"),
         )
+        .subcommand(
+            Command::new("save").visible_alias("dump").about("Save the process list for resurrect").arg(
+                Arg::new("force")
+                    .short('f')
+                    .long("force")
+                    .action(ArgAction::SetTrue)
+                    .help("Save an empty list, too"),
+            ),
+        )
+        .subcommand(Command::new("resurrect").about("Bring the saved processes back"))
+        .subcommand(startup_command("startup", "Start the daemon with the machine, with the saved processes"))
+        .subcommand(startup_command("unstartup", "Undo startup"))
         .subcommands(VERBS.map(|(name, which, about)| verb(name, which, about)))
 }
 
 impl Action {
     pub(crate) fn perform(self) -> anyhow::Result<()> {
         match self {
-            Action::Daemon(lifetime) => daemon::run(lifetime),
+            Action::Daemon(options) => daemon::run(options),
             Action::ReadsState(version) => daemon::reads_state(version),
             Action::Update => update::update(),
+            Action::Save { force } => saved::save(force),
+            Action::Resurrect => saved::resurrect(),
+            Action::Startup { action, request } => change_init_system(action, &request),
             Action::Ping => query::ping(),
             Action::List => query::list(),
             Action::Kill => query::kill(),

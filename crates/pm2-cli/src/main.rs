@@ -5,6 +5,8 @@ mod connected;
 mod daemon;
 mod processes;
 mod query;
+mod saved;
+mod startup;
 mod update;
 
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,13 +31,25 @@ pub struct AtomicFileError {
 /// [`AtomicFileError`]; the old content is then still there and the temporary file is gone. Only
 /// when the final sync of the folder fails the new content is already visible.
 pub fn write(path: &Path, content: &[u8]) -> Result<(), AtomicFileError> {
-    let path = &target_of(path);
+    replace(&target_of(path), content, 0o600)
+}
+
+/// Like [`write()`], with a mode of its own, and a symbolic link is itself replaced: for files outside of the home,
+/// where a link may lead to what is not ours.
+///
+/// # Errors
+/// As [`write()`].
+pub fn install(path: &Path, content: &[u8], mode: u32) -> Result<(), AtomicFileError> {
+    replace(path, content, mode)
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), AtomicFileError> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let temporary = folder.join(temporary_name(path));
-    let replaced = write_new(&temporary, content)
+    let replaced = write_new(&temporary, content, mode)
         .and_then(|()| fs::rename(&temporary, path).map_err(error("replace", path)));
     if replaced.is_err() {
         // The first error is the one to tell.
@@ -72,7 +84,7 @@ pub fn write_with_backup(path: &Path, backup: &Path, content: &[u8]) -> Result<(
     write(path, content)
 }
 
-fn write_new(path: &Path, content: &[u8]) -> Result<(), AtomicFileError> {
+fn write_new(path: &Path, content: &[u8], mode: u32) -> Result<(), AtomicFileError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -80,6 +92,10 @@ fn write_new(path: &Path, content: &[u8]) -> Result<(), AtomicFileError> {
         .open(path)
         .map_err(error("create", path))?;
     file.write_all(content).map_err(error("write", path))?;
+    if mode != 0o600 {
+        // Whatever the mask of this process is.
+        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(error("change the mode of", path))?;
+    }
     file.sync_all().map_err(error("sync", path))
 }
 
@@ -117,7 +133,6 @@ fn error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AtomicF
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -128,6 +143,20 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn installs_with_a_mode_and_follows_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("file"), dir.path().join("other"));
+        fs::write(&other, "mine").unwrap();
+        symlink(&other, &path).unwrap();
+        install(&path, b"one", 0o755).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), b"mine");
+        let found = fs::symlink_metadata(&path).unwrap();
+        assert!(found.is_file());
+        assert_eq!(found.permissions().mode() & 0o777, 0o755);
+        assert_eq!(names(dir.path()), ["file", "other"]);
     }
 
     #[test]

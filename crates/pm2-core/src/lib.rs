@@ -10,6 +10,7 @@ pub mod config;
 pub mod dump;
 pub mod home;
 pub mod protocol;
+pub mod startup;
 pub mod target;
 
 /// The version of PM2 whose behaviour and wire this implementation speaks; answered to `getVersion`

@@ -29,5 +29,5 @@ mod upgrade;
 mod watch;
 
 pub use ready::Ready;
-pub use run::{DaemonError, Lifetime, Outcome, run};
+pub use run::{DaemonError, Lifetime, Outcome, RunOptions, run};
 pub use upgrade::{Predecessor, reads_state};

@@ -2,6 +2,7 @@
 
 mod banner;
 mod lock;
+mod resurrect;
 mod signals;
 mod sockets;
 
@@ -28,7 +29,7 @@ use crate::server::{self, Service};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
 use crate::sys::{Signal, leave_signals_to_others, raise_descriptor_limit, send_signal, take_signals_again};
-use crate::upgrade::{self, Predecessor};
+use crate::upgrade::{self, Image, Predecessor};
 use lock::Lock;
 pub(crate) use signals::{Received, Signals};
 use sockets::{Socket, Sockets};
@@ -43,6 +44,15 @@ pub enum Lifetime {
     Detached,
     /// Until its standard input ends: it belongs to the process at the other end of that pipe.
     Attached,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunOptions {
+    /// How long.
+    pub lifetime: Lifetime,
+    /// Whether to bring the saved list back; a service manager is told that the daemon is ready after that.
+    pub resurrect: bool,
 }
 
 /// How a run ended.
@@ -122,7 +132,7 @@ impl DaemonError {
 /// Everything that keeps it from serving; nothing of the home is changed then but missing folders.
 pub fn run(
     home: &Home,
-    lifetime: Lifetime,
+    options: RunOptions,
     predecessor: Option<Predecessor>,
     ready: &mut Ready,
 ) -> Result<Outcome, DaemonError> {
@@ -135,7 +145,7 @@ pub fn run(
         .on_thread_start(leave_signals_to_others)
         .build()
         .map_err(DaemonError::System)?;
-    let outcome = runtime.block_on(serve(home, lifetime, predecessor, ready));
+    let outcome = runtime.block_on(serve(home, options, predecessor, ready));
     // Tasks of apps that outlived the end are not waited for.
     runtime.shutdown_background();
     outcome
@@ -143,7 +153,7 @@ pub fn run(
 
 async fn serve(
     home: &Home,
-    lifetime: Lifetime,
+    options: RunOptions,
     predecessor: Option<Predecessor>,
     ready: &mut Ready,
 ) -> Result<Outcome, DaemonError> {
@@ -170,6 +180,7 @@ async fn serve(
     let mut signals = Signals::install().map_err(DaemonError::System)?;
     // The image before has held them up.
     take_signals_again();
+    let goes_on = left.is_some();
     match left {
         Some((state, descriptors)) => go_on(&engine, state, descriptors),
         None => banner::write(home, &settings, &journal),
@@ -179,20 +190,38 @@ async fn serve(
     let rpc_service = tokio::spawn(server::serve(rpc.listener.clone(), Service::Rpc(engine.clone())));
     ready.serving();
 
+    let restoring = async {
+        if options.resurrect {
+            resurrect::resurrect(home.clone(), journal.clone()).await;
+        }
+    };
+    tokio::pin!(restoring);
+    let mut is_restored = goes_on;
     let ending = loop {
         tokio::select! {
             ending = &mut wishes.ended => break ending.unwrap_or(Ending::Signal),
-            () = owner_gone(), if lifetime == Lifetime::Attached => break Ending::OwnerGone,
+            () = owner_gone(), if options.lifetime == Lifetime::Attached => break Ending::OwnerGone,
+            () = &mut restoring, if !is_restored => {
+                is_restored = true;
+                tell(ready.notify("READY=1"), &journal);
+            }
             signal = signals.next() => match signal {
                 Received::End => break Ending::Signal,
                 Received::ReloadLogs => engine.reload_logs(),
             },
-            Some(wish) = wishes.upgrades.recv() => {
-                let failure = upgrade::perform(&engine, &hold, lifetime, &mut signals, &wish.program).await;
+            // A list that is half restored would end where it is.
+            Some(wish) = wishes.upgrades.recv(), if is_restored => {
+                let image = Image {
+                    program: &wish.program,
+                    lifetime: options.lifetime,
+                    service_manager: ready.service_manager(),
+                };
+                let failure = upgrade::perform(&engine, &hold, &image, &mut signals).await;
                 wish.has_failed(failure);
             }
         }
     };
+    tell(ready.notify("STOPPING=1"), &journal);
     let ended = end(home, &engine, ending, [rpc_service, bus_service], hold);
     hurrying(ended, &mut signals, &engine).await;
     Ok(Outcome::Served)
@@ -243,6 +272,13 @@ impl Hold {
         let rpc = Socket::thaw(&home.rpc, &state.rpc, descriptors)?;
         let bus = Socket::thaw(&home.bus, &state.bus, descriptors)?;
         Ok(Hold { lock, sockets: Sockets { bus, rpc } })
+    }
+}
+
+/// A service manager that does not hear is no reason to do anything else.
+fn tell(notified: io::Result<()>, journal: &Journal) {
+    if let Err(error) = notified {
+        journal.error(format_args!("cannot notify the service manager: {error}"));
     }
 }
 

@@ -162,7 +162,7 @@ impl ConnectError {
 }
 
 /// The system's name of the common errors.
-pub(super) fn io_code(error: &io::Error) -> Option<&'static str> {
+pub(crate) fn io_code(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error() {
         Some(libc::EPERM) => return Some("EPERM"),
         Some(libc::ELOOP) => return Some("ELOOP"),

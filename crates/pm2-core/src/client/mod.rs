@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 pub use crate::protocol::Reply;
 pub use connection::Connection;
+pub(crate) use error::io_code;
 pub use error::{CallError, ConnectError, LaunchError};
 use launch::{LaunchRequest, Lifeline};
 

@@ -5,6 +5,7 @@
 mod forked;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
+mod notify;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 #[path = "sockets_linux.rs"]
 mod sockets;
@@ -20,6 +21,7 @@ use portable as platform;
 mod succession;
 mod unix;
 
+pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
     ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of, spawn_process,
     wait_for_exit,

@@ -85,7 +85,7 @@ fn launch(program: &Path, output: OwnedFd) -> io::Result<Launch> {
     Ok(Launch {
         program: text(program.as_os_str())?,
         arguments: arguments.into_iter().map(text).collect::<io::Result<_>>()?,
-        environment: environment(&[])?,
+        environment: environment([])?,
         folder: text(OsStr::new("/"))?,
         uid: None,
         gid: None,
@@ -94,8 +94,10 @@ fn launch(program: &Path, output: OwnedFd) -> io::Result<Launch> {
 }
 
 /// The environment of this process and some variables more, as a program is given it.
-pub(super) fn environment(more: &[(&str, String)]) -> io::Result<Vec<CString>> {
-    let more = more.iter().map(|(key, value)| (OsString::from(key), OsString::from(value)));
+pub(super) fn environment(
+    more: impl IntoIterator<Item = (&'static str, OsString)>,
+) -> io::Result<Vec<CString>> {
+    let more = more.into_iter().map(|(key, value)| (OsString::from(key), value));
     let pair = |(mut key, value): (OsString, OsString)| {
         key.push("=");
         key.push(value);

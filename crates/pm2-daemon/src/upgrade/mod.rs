@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 pub use check::reads_state;
-pub(crate) use perform::perform;
+pub(crate) use perform::{Image, perform};
 pub use predecessor::Predecessor;
 
 use crate::engine::Engine;
