@@ -11,6 +11,8 @@ delete require.cache[__filename];
 const channel = Number(env.PM2_RS_CHANNEL_FD);
 delete env.PM2_RS_CHANNEL_FD;
 
+let opened = false;
+
 // Worker threads load this file too; there `process.chdir` is a function that only throws.
 if (!process.chdir.disabled && (channel || process.send)) {
   const hello = { node_version: process.versions.node };
@@ -19,8 +21,15 @@ if (!process.chdir.disabled && (channel || process.send)) {
     process.send(hello);
     drainWhenTold();
   } else {
-    require('fs').writeSync(channel, `${JSON.stringify(hello)}\n`);
+    const { writeSync } = require('fs');
+    writeSync(channel, `${JSON.stringify(hello)}\n`);
     openOnFirstUse(channel);
+    // That there is nothing left to do is no crash, however soon; not so `process.exit()`.
+    process.once('beforeExit', () => {
+      const done = { cmd: 'NODE_PM2RS', act: 'done' };
+      if (!opened) writeSync(channel, `${JSON.stringify(done)}\n`);
+      else if (process.connected) process.send(done);
+    });
   }
 
   // As under PM2, an unhandled rejection is reported and the app goes on;
@@ -98,6 +107,7 @@ function drainWhenTold() {
 function openOnFirstUse(fd) {
   const names = ['send', 'connected', 'disconnect', 'channel'];
   const open = () => {
+    opened = true;
     process.removeListener('newListener', onNewListener);
     for (const name of names) delete process[name];
     require('child_process')._forkChild(fd, 'json');

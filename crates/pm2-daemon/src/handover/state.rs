@@ -232,6 +232,7 @@ pub(crate) enum MessageState {
     Typed { kind: String, data: String },
     Raw(String),
     Handle,
+    Done,
     Online,
     Listening(BTreeSet<String>),
 }

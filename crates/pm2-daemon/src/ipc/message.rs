@@ -38,6 +38,8 @@ pub(crate) enum AppMessage {
     Raw(String),
     /// The sender of a handle waits for an acknowledgement.
     Handle,
+    /// A Node app had nothing left to do and ends by itself.
+    Done,
     /// A worker's side of the cluster module runs.
     Online,
     /// A worker's server is up; with the keys of all sockets that the worker has.
@@ -53,6 +55,7 @@ impl AppMessage {
             AppMessage::Typed { kind, data } => MessageState::Typed { kind, data },
             AppMessage::Raw(text) => MessageState::Raw(text),
             AppMessage::Handle => MessageState::Handle,
+            AppMessage::Done => MessageState::Done,
             AppMessage::Online => MessageState::Online,
             AppMessage::Listening(keys) => MessageState::Listening(keys),
         }
@@ -65,6 +68,7 @@ impl AppMessage {
             MessageState::Typed { kind, data } => AppMessage::Typed { kind, data },
             MessageState::Raw(text) => AppMessage::Raw(text),
             MessageState::Handle => AppMessage::Handle,
+            MessageState::Done => AppMessage::Done,
             MessageState::Online => AppMessage::Online,
             MessageState::Listening(keys) => AppMessage::Listening(keys),
         }
@@ -75,6 +79,8 @@ impl AppMessage {
 struct Head<'a> {
     #[serde(borrow, default)]
     cmd: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    act: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "type")]
     kind: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -120,7 +126,11 @@ fn sort(text: String, with_handle: bool) -> Option<Line> {
             }
             "NODE_HANDLE_ACK" => Some(Line::Acknowledged),
             "NODE_HANDLE_NACK" => Some(Line::Missing),
-            "NODE_PM2RS" => Some(Line::Drained),
+            "NODE_PM2RS" => match head.act.and_then(string).as_deref() {
+                Some("drained") => Some(Line::Drained),
+                Some("done") => Some(Line::Message(AppMessage::Done)),
+                _ => None,
+            },
             _ => None,
         };
     }

@@ -235,7 +235,12 @@ impl Job {
         let since = |created: i64| {
             Duration::from_millis(u64::try_from(epoch_ms().saturating_sub(created)).unwrap_or_default())
         };
-        ExitFacts { exit, uptime: process.started.elapsed(), age: self.view.lock().created_at.map(since) }
+        ExitFacts {
+            exit,
+            is_done: process.is_done,
+            uptime: process.started.elapsed(),
+            age: self.view.lock().created_at.map(since),
+        }
     }
 
     /// What every end has in common: last messages, last output, log line, pid file, first event.

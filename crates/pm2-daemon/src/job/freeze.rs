@@ -152,6 +152,7 @@ impl Process {
                 error: files.files(&state.error_files),
             }),
             input: Input::thaw(state.input, descriptors),
+            is_done: false,
             started: clock.moment(state.started),
             worker: state.worker,
             version: state.version,

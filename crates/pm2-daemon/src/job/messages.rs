@@ -11,7 +11,9 @@ use crate::ipc::{AppMessage, ChannelSender};
 impl Job {
     /// Deals with a message of the running process.
     pub(super) fn receive(&mut self, message: &AppMessage) {
-        let Some(channel) = self.process().map(|process| process.channel.clone()) else { return };
+        let Some(process) = self.process() else { return };
+        process.is_done |= *message == AppMessage::Done;
+        let channel = process.channel.clone();
         take(&self.context, &self.view, &channel, message);
         match (message, self.spec().wait_ready) {
             (AppMessage::Ready, true) | (AppMessage::Online, false) => self.ready(),
@@ -55,6 +57,6 @@ pub(super) fn report(context: &Context, view: &Mutex<View>, message: &AppMessage
                 format!(r#"{{"at":{},"data":{data},"process":{process}}}"#, epoch_ms())
             });
         }
-        AppMessage::Handle | AppMessage::Online | AppMessage::Listening(_) => {}
+        AppMessage::Handle | AppMessage::Done | AppMessage::Online | AppMessage::Listening(_) => {}
     }
 }

@@ -20,10 +20,19 @@ pub(crate) struct History {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ExitFacts {
     pub(crate) exit: Exit,
+    /// A Node app that had nothing left to do.
+    pub(crate) is_done: bool,
     /// How long this process ran.
     pub(crate) uptime: Duration,
     /// Time since the first start or the last manual restart; `None` once the app was given up.
     pub(crate) age: Option<Duration>,
+}
+
+impl ExitFacts {
+    /// How long the process has lived as far as the policy is concerned.
+    fn life(&self) -> Duration {
+        if self.is_done { self.uptime.max(LIFE_OF_DONE) } else { self.uptime }
+    }
 }
 
 /// What to do now.
@@ -43,6 +52,10 @@ pub(crate) enum Action {
 /// The delay after the first automatic restart that failed, ms.
 const FIRST_RETRY_MS: u64 = 100;
 
+/// A Node app that has done its work lives this long in PM2, so that it is never unstable. Here it ends at once, and the
+/// next one comes as late.
+const LIFE_OF_DONE: Duration = Duration::from_secs(3);
+
 /// The longest back-off delay, ms.
 const LONGEST_DELAY_MS: u64 = 15_000;
 
@@ -52,7 +65,7 @@ const LONGEST_DELAY_MS: u64 = 15_000;
 /// be restarted never ends as `waiting restart`, and that a death by signal counts as code 128+n.
 pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts) -> Action {
     count_unstable(spec, history, facts);
-    history.n_quick = if facts.uptime < spec.min_uptime { history.n_quick + 1 } else { 0 };
+    history.n_quick = if facts.life() < spec.min_uptime { history.n_quick + 1 } else { 0 };
     if !spec.autorestart || spec.stop_exit_codes.contains(&exit_code(facts.exit)) {
         return Action::Stay;
     }
@@ -70,6 +83,10 @@ pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts
     }
     if spec.restart_delay_ms > 0 {
         return Action::RestartAfter { delay: Duration::from_millis(spec.restart_delay_ms), backoff: false };
+    }
+    if facts.is_done {
+        let delay = facts.life().saturating_sub(facts.uptime);
+        return Action::RestartAfter { delay, backoff: false };
     }
     match bound(spec, history) {
         Some(delay) => Action::RestartAfter { delay, backoff: false },
@@ -108,7 +125,7 @@ pub(crate) fn after_failed_restart(spec: &AppSpec, history: &mut History) -> Act
 /// the last manual restart.
 pub(crate) fn count_unstable(spec: &AppSpec, history: &mut History, facts: ExitFacts) {
     let window = spec.min_uptime.saturating_mul(u32::try_from(spec.max_restarts).unwrap_or(u32::MAX));
-    if facts.age.is_some_and(|age| age < window) && facts.uptime < spec.min_uptime {
+    if facts.age.is_some_and(|age| age < window) && facts.life() < spec.min_uptime {
         history.unstable_restarts += 1;
     }
 }
@@ -134,6 +151,7 @@ mod tests {
     fn crash(uptime_ms: u64, age_ms: u64) -> ExitFacts {
         ExitFacts {
             exit: Exit::Code(1),
+            is_done: false,
             uptime: Duration::from_millis(uptime_ms),
             age: Some(Duration::from_millis(age_ms)),
         }
@@ -155,6 +173,17 @@ mod tests {
         assert_eq!(after_exit(&spec, &mut history, crash(50, 16_001)), Action::RestartNow);
         assert_eq!(after_exit(&spec, &mut history, crash(1_000, 1_001)), Action::RestartNow);
         assert_eq!(history.unstable_restarts, 0);
+    }
+
+    #[test]
+    fn work_that_is_done_is_no_crash() {
+        let (spec, mut history) = (AppSpec::default(), History::default());
+        for _ in 0..100 {
+            let done = ExitFacts { exit: Exit::Code(0), is_done: true, ..crash(200, 800) };
+            let delay = Duration::from_millis(2800);
+            assert_eq!(after_exit(&spec, &mut history, done), Action::RestartAfter { delay, backoff: false });
+        }
+        assert_eq!(history, History::default());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
@@ -31,11 +31,16 @@ pub(crate) struct Process {
     pub(crate) files: Arc<LogFiles>,
     pub(crate) input: Input,
     pub(crate) started: Instant,
+    /// It has said that it has nothing left to do.
+    pub(crate) is_done: bool,
     /// `NODE_UNIQUE_ID` of a cluster worker.
     pub(crate) worker: Option<u64>,
     /// Version of the app's package.
     pub(crate) version: Option<String>,
 }
+
+/// How long the last words of a process are waited for, whose channel does not end with it.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 
 impl Process {
     /// Whether anything it said has not been taken, or can still come.
@@ -45,15 +50,26 @@ impl Process {
 
     /// Everything it said, after its end. Its sockets stay open for whoever comes next.
     pub(super) async fn last_words(&mut self, context: &Context) -> Vec<AppMessage> {
-        let left = match self.worker {
-            Some(worker) => context.cluster.leave(worker).await,
-            None => Vec::new(),
-        };
         let mut words = Vec::new();
-        while let Ok(message) = self.messages.try_recv() {
-            words.push(message);
+        match self.worker {
+            Some(worker) => {
+                let left = context.cluster.leave(worker).await;
+                while let Ok(message) = self.messages.try_recv() {
+                    words.push(message);
+                }
+                words.extend(left);
+            }
+            None => {
+                let all = async {
+                    while let Some(message) = self.messages.recv().await {
+                        words.push(message);
+                    }
+                };
+                // A child that it left may hold the channel open.
+                drop(tokio::time::timeout(LAST_WORDS, all).await);
+            }
         }
-        words.extend(left);
+        self.is_done |= words.contains(&AppMessage::Done);
         words
     }
 }
@@ -118,6 +134,7 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
         files: Arc::new(started.files),
         input: Input::new(started.input),
         started: Instant::now(),
+        is_done: false,
         worker,
         version: started.version,
     })
