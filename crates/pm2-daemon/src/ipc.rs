@@ -167,6 +167,7 @@ mod tests {
             AppMessage::Raw("\"\"".to_owned()),
             AppMessage::Handle,
             AppMessage::Online,
+            AppMessage::Done,
             AppMessage::Listening(keys),
         ] {
             let text = serde_json::to_string(&message.clone().freeze()).unwrap();

@@ -195,6 +195,8 @@ pub(crate) struct ProcessState {
     pub(crate) input: Option<InputState>,
     /// Absent for a worker, and when it has closed its channel.
     pub(crate) channel: Option<ChannelState>,
+    /// It has said that it has nothing left to do.
+    pub(crate) is_done: bool,
     /// Messages that its job has not looked at.
     pub(crate) said: Vec<MessageState>,
 }

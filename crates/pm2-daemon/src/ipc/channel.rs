@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::MAX_INCOMING;
@@ -22,8 +22,8 @@ pub(crate) struct Channel {
     stream: Arc<UnixStream>,
     reader: JoinHandle<Reader>,
     writer: JoinHandle<Writer>,
-    /// Its end interrupts both.
-    going_on: watch::Sender<()>,
+    /// Their ends interrupt them.
+    going_on: [oneshot::Sender<()>; 2],
 }
 
 /// What the owner of a process has of its channel.
@@ -32,7 +32,7 @@ pub(crate) struct Ends {
     /// The stream ends when the app closes its end.
     pub(crate) messages: mpsc::Receiver<AppMessage>,
     /// `None`: served elsewhere, or closed.
-    pub(crate) channel: Option<Channel>,
+    pub(crate) channel: Option<Box<Channel>>,
 }
 
 /// Serves our end of a new channel.
@@ -59,10 +59,13 @@ fn serve(socket: std::os::unix::net::UnixStream, reader: Reader, unsent: Bytes) 
     let (sender, outbox) = outbox(None, unsent.0.len());
     let writer = Writer { outbox, line: unsent.0, n_sent: 0 };
     let (deliver, messages) = mpsc::channel(MAX_INCOMING);
-    let (going_on, _) = watch::channel(());
-    let reader = tokio::spawn(reader.run(stream.clone(), deliver, going_on.subscribe()));
-    let writer = tokio::spawn(writer.run(stream.clone(), going_on.subscribe()));
-    Ok(Ends { sender, messages, channel: Some(Channel { stream, reader, writer, going_on }) })
+    let (reading, reads) = oneshot::channel();
+    let (writing, writes) = oneshot::channel();
+    let reader = tokio::spawn(reader.run(stream.clone(), deliver, reads));
+    let writer = tokio::spawn(writer.run(stream.clone(), writes));
+    let going_on = [reading, writing];
+    let channel = Some(Box::new(Channel { stream, reader, writer, going_on }));
+    Ok(Ends { sender, messages, channel })
 }
 
 impl Channel {
@@ -114,11 +117,11 @@ impl Reader {
         mut self,
         stream: Arc<UnixStream>,
         deliver: mpsc::Sender<AppMessage>,
-        mut going_on: watch::Receiver<()>,
+        going_on: oneshot::Receiver<()>,
     ) -> Reader {
         tokio::select! {
             () = self.read(&stream, &deliver) => self.is_over = true,
-            _ = going_on.changed() => {}
+            _ = going_on => {}
         }
         self
     }
@@ -171,10 +174,10 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, stream: Arc<UnixStream>, mut going_on: watch::Receiver<()>) -> Writer {
+    async fn run(mut self, stream: Arc<UnixStream>, going_on: oneshot::Receiver<()>) -> Writer {
         tokio::select! {
             () = self.write(&stream) => {}
-            _ = going_on.changed() => {}
+            _ = going_on => {}
         }
         self
     }

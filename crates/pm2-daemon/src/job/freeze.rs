@@ -99,7 +99,17 @@ impl Process {
     ) -> ProcessState {
         // Its end is found again by its pid: it is not reaped before somebody asks.
         let Process {
-            pid, mut messages, serving, output, files: own, input, started, worker, version, ..
+            pid,
+            mut messages,
+            serving,
+            output,
+            files: own,
+            input,
+            started,
+            worker,
+            version,
+            is_done,
+            ..
         } = self;
         let channel = match serving {
             Some(serving) => serving.freeze(descriptors).await,
@@ -116,6 +126,7 @@ impl Process {
             error_files: files.places(&own.error),
             input: input.freeze(descriptors).await,
             channel,
+            is_done,
             said,
         }
     }
@@ -152,7 +163,7 @@ impl Process {
                 error: files.files(&state.error_files),
             }),
             input: Input::thaw(state.input, descriptors),
-            is_done: false,
+            is_done: state.is_done,
             started: clock.moment(state.started),
             worker: state.worker,
             version: state.version,

@@ -26,7 +26,7 @@ pub(crate) struct Process {
     pub(crate) messages: mpsc::Receiver<AppMessage>,
     pub(crate) channel: ChannelSender,
     /// What serves the channel, unless it is a worker's.
-    pub(crate) serving: Option<ipc::Channel>,
+    pub(crate) serving: Option<Box<ipc::Channel>>,
     pub(crate) output: Output,
     pub(crate) files: Arc<LogFiles>,
     pub(crate) input: Input,

@@ -105,21 +105,12 @@ enum Event {
     Triggered(Trigger),
 }
 
-impl Event {
-    /// Whether it may be followed by a start or an end of the process; commands are counted where they come from.
-    fn takes_time(&self) -> bool {
-        matches!(self, Event::Exited(_) | Event::RestartDue | Event::Triggered(_))
-    }
-}
-
 impl Job {
     /// Until it is deleted or frozen.
     pub(super) async fn run(mut self) {
         self.follow_triggers();
         loop {
-            let event = self.next_event().await;
-            let _counted = event.takes_time().then(|| self.context.under_way.one());
-            match event {
+            match self.next_event().await {
                 Event::Order(Order { command: Command::Freeze(to), .. }) => match to.send(Frozen(self)) {
                     Ok(()) => return,
                     // Whoever asked has lost patience.
@@ -131,12 +122,20 @@ impl Job {
                     }
                 }
                 Event::Abandoned => return,
-                Event::Exited(exit) => self.exited(exit).await,
+                // What takes its time is counted; commands are where they come from.
+                Event::Exited(exit) => {
+                    let _counted = self.context.under_way.one();
+                    self.exited(exit).await;
+                }
                 Event::Message(message) => self.receive(&message),
                 Event::ChannelClosed => {}
                 Event::ReadyDeadline => self.ready(),
-                Event::RestartDue => self.restart_by_itself().await,
+                Event::RestartDue => {
+                    let _counted = self.context.under_way.one();
+                    self.restart_by_itself().await;
+                }
                 Event::Triggered(trigger) => {
+                    let _counted = self.context.under_way.one();
                     if self.react_to(trigger).await.is_break() {
                         return;
                     }

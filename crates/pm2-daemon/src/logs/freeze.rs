@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::pump::{Pump, Request};
+use super::pump::{Pump, Wish};
 use super::{LineFormat, LogFile, LogWriter, Output, Tap};
 use crate::bus::Bus;
 use crate::handover::{Bytes, Descriptors, FormatState, LogFileState, PumpState};
@@ -70,7 +70,7 @@ impl LogWriter {
             .map(|(number, pump)| {
                 let (to, frozen) = oneshot::channel();
                 // One that is gone has read its pipe to the end, and says so by not answering.
-                drop(pump.send(Request::Freeze(to)));
+                drop(pump.send(Box::new(Wish::Freeze(to))));
                 (number, frozen)
             })
             .collect();
@@ -98,7 +98,7 @@ impl LogWriter {
         for state in pumps {
             let number = state.id;
             match Pump::thaw(state, files, bus, descriptors) {
-                Ok(pump) => self.run(number, pump),
+                Ok(pump) => self.run(number, Box::new(pump)),
                 Err(error) => self.journal.error(format_args!("the output of an app is lost: {error}")),
             }
         }
@@ -116,7 +116,7 @@ impl LogWriter {
 
     /// The transport that consists of these pumps.
     pub(crate) fn output(&self, pumps: [u64; 2]) -> Output {
-        Output { logs: self.clone(), pumps }
+        Output { all: self.pumps.clone(), pumps }
     }
 }
 
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&paths[0]).unwrap(), "1\nhalf\n2\n");
         // The ends of the pipes are the ends of the pumps.
         drop((out_app, error_app));
-        while next.pump(numbers[0]).is_some() || next.pump(numbers[1]).is_some() {
+        while !next.pumps.lock().running.is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(descriptors.numbers().is_empty());
@@ -267,11 +267,11 @@ mod tests {
         let (writer, bus) = writer();
         let ((out, app), (error, _)) = (output_pipe().unwrap(), output_pipe().unwrap());
         let output = writer.attach([out, error], &files, [tap(&bus, false), tap(&bus, true)]);
-        let pump = writer.pump(output.pumps()[0]).unwrap();
+        let pump = writer.pumps.lock().running[&output.pumps()[0]].clone();
         for number in 0..3 {
             let (to, frozen) = oneshot::channel();
             drop(frozen);
-            pump.send(Request::Freeze(to)).unwrap();
+            pump.send(Box::new(Wish::Freeze(to))).unwrap();
             writeln!(&File::from(app.try_clone().unwrap()), "{number}").unwrap();
         }
         until_contains(&path, "0\n1\n2\n").await;

@@ -23,7 +23,7 @@ pub(crate) use pump::Tap;
 
 use crate::journal::Journal;
 use crate::sys::leave_signals_to_others;
-use pump::{Pump, Request};
+use pump::{Pump, Request, Wish};
 
 /// The thread that moves log bytes; cheap to clone. It ends with the daemon.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl LogFiles {
 
 /// The running transport of one process's output.
 pub(crate) struct Output {
-    logs: LogWriter,
+    all: Arc<Mutex<Pumps>>,
     pumps: [u64; 2],
 }
 
@@ -88,16 +88,14 @@ impl LogWriter {
                     pumps.next += 1;
                     pumps.next
                 };
-                self.run(
-                    number,
-                    Pump { pipe, files: files.clone(), tap, carry: Vec::new(), line: Vec::new() },
-                );
+                let pump = Pump { pipe, files: files.clone(), tap, carry: Vec::new(), line: Vec::new() };
+                self.run(number, Box::new(pump));
                 number
             });
-        Output { logs: self.clone(), pumps }
+        self.output(pumps)
     }
 
-    fn run(&self, number: u64, mut pump: Pump) {
+    fn run(&self, number: u64, mut pump: Box<Pump>) {
         let (request, mut requests) = mpsc::unbounded_channel();
         self.pumps.lock().running.insert(number, request.clone());
         let LogWriter { journal, pumps, .. } = self.clone();
@@ -114,10 +112,6 @@ impl LogWriter {
             }
         });
     }
-
-    fn pump(&self, number: u64) -> Option<mpsc::UnboundedSender<Request>> {
-        self.pumps.lock().running.get(&number).cloned()
-    }
 }
 
 /// How long an ending waits for the output of its process to be written.
@@ -131,8 +125,9 @@ impl Output {
         for number in self.pumps {
             let (done, wait) = oneshot::channel();
             // A pump that is gone has read its pipe to the end.
-            if let Some(pump) = self.logs.pump(number)
-                && pump.send(Request::Drain(done)).is_ok()
+            let pump = self.all.lock().running.get(&number).cloned();
+            if let Some(pump) = pump
+                && pump.send(Box::new(Wish::Drain(done))).is_ok()
             {
                 waiting.push((pump, wait));
             }

@@ -30,12 +30,14 @@ pub(crate) struct Tap {
     pub(crate) format: Option<LineFormat>,
 }
 
-/// What a pump can be asked for while it runs.
-pub(super) enum Request {
+/// What a pump can be asked for while it runs. Small, as there is room for many of them.
+pub(super) type Request = Box<Wish>;
+
+pub(super) enum Wish {
     /// To say when the pipe has been read empty once.
     Drain(oneshot::Sender<()>),
     /// To stop, and to leave everything to whoever goes on.
-    Freeze(oneshot::Sender<Pump>),
+    Freeze(oneshot::Sender<Box<Pump>>),
 }
 
 /// One pipe and where its bytes go.
@@ -51,11 +53,11 @@ pub(super) struct Pump {
 
 /// Runs until the pipe ends, or until it is asked to stop: then it gives what it has, and for whom.
 pub(super) async fn run(
-    pump: Pump,
+    pump: Box<Pump>,
     requests: &mut mpsc::UnboundedReceiver<Request>,
     journal: &Journal,
-) -> Option<(Pump, oneshot::Sender<Pump>)> {
-    let Pump { pipe, files, tap, carry, line } = pump;
+) -> Option<(Box<Pump>, oneshot::Sender<Box<Pump>>)> {
+    let Pump { pipe, files, tap, carry, line } = *pump;
     let pipe = match nonblocking(pipe).and_then(watch_descriptor) {
         Ok(pipe) => pipe,
         Err(error) => {
@@ -79,8 +81,8 @@ pub(super) async fn run(
                     }
                 }
             }
-            Some(request) = requests.recv() => match request {
-                Request::Drain(done) => {
+            Some(request) = requests.recv() => match *request {
+                Wish::Drain(done) => {
                     // What a process wrote before it ended fits into its pipe; a survivor that goes on
                     // writing must not hold this up.
                     let mut left = pipe_capacity(pipe.get_ref());
@@ -97,7 +99,7 @@ pub(super) async fn run(
                     // The one who asked may have gone.
                     let _ = done.send(());
                 }
-                Request::Freeze(to) => return Some((stream.into_pump(pipe.into_inner()), to)),
+                Wish::Freeze(to) => return Some((Box::new(stream.into_pump(pipe.into_inner())), to)),
             }
         }
         buffer = Vec::new();
