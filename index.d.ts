@@ -159,6 +159,28 @@ declare namespace pm2 {
   type ExecMode = 'fork' | 'cluster' | 'fork_mode' | 'cluster_mode' | (string & {})
 
   /** `none` is Node's word for `shared`. Any text, as above. */
+  /** Settings of pm2-logrotate; numbers and booleans may be texts, as `pm2 set` writes them. */
+  interface LogRotation {
+    /** A log is rotated before it becomes larger; bytes, or text with `K`, `M` or `G`. Default: `10M`. */
+    max_size?: number | string
+    /** How many rotated files of a log are kept; `all`: all of them. Default: 30. */
+    retain?: number | string
+    /** `true` or `gzip` compresses rotated files with gzip, `zstd` with Zstandard. Default: false. */
+    compress?: boolean | string
+    /** Date in the name of a rotated file, in moment.js letters. Default: `YYYY-MM-DD_HH-mm-ss`. */
+    dateFormat?: string
+    /** Cron pattern of the times at which every log that is not empty is rotated; empty or false: none. Default: `0 0 * * *`. */
+    rotateInterval?: string | false
+    /** Time zone of the date in the name, such as `Europe/Berlin`. Default: that of the daemon. */
+    TZ?: string
+    /** Not of pm2-logrotate: how large a log and its rotated files may be together. Default: any size. */
+    max_total_size?: number | string
+    /** Accepted and without effect: sizes are looked at with every line. */
+    workerInterval?: number | string
+    /** Only in `module_conf.json`: whether the logs of modules are rotated as well. Default: true. */
+    rotateModule?: boolean | string
+  }
+
   type SchedulingPolicy = 'hybrid' | 'rr' | 'shared' | 'none' | (string & {})
 
   /**
@@ -224,7 +246,10 @@ declare namespace pm2 {
     /** `true` writes no log at all. Absent: false. */
     disable_logs?: boolean
     disableLogs?: boolean
-    /** `json` writes one JSON object per chunk. */
+    /** Not an option of PM2. Rotates the logs: `true`, or an object with settings of pm2-logrotate for this app, such as `{max_size: '10M', retain: 30, compress: true}`; `false` spares them. Absent: as `pm2-logrotate` in `module_conf.json` says. */
+    log_rotate?: boolean | LogRotation
+    logRotate?: boolean | LogRotation
+    /** `json` writes one JSON object per line. */
     log_type?: string
     logType?: string
     /** Date put before each line, in day.js letters. Absent: no date. */

@@ -324,7 +324,7 @@ export const differences = [
   {
     id: 'an option of our own',
     scenario: /^options-/,
-    path: /^(object |script )?(unhandled_rejections|scheduling_policy|sticky|cron_starts_stopped)\//,
+    path: /^(object |script )?(unhandled_rejections|scheduling_policy|sticky|cron_starts_stopped|log_rotate)\//,
     reason: 'npm pm2 does not know the name.',
   },
   {

@@ -25,6 +25,7 @@ const byKind = {
   Array: [['one', 2], 'one', ...noText],
   ExitCodes: [42, '42', [42], ['42'], [42, 43], ['42', 43], ['x'], '42,43', 1.5, -1, ...noNumber],
   Object: [{ a: 1 }, { a: { b: [1] } }, 'text', ...noText],
+  Rotation: [true, { max_size: '10M' }, 'text', ...noSwitch],
   Mode: ['fork', 'cluster', 'fork_mode', 'cluster_mode', 'Cluster', 'CLUSTER', 'threads', 'cluster ', ...noText],
   Scheduling: ['hybrid', 'rr', 'shared', 'none', 'RR', 'fair', ...noText],
 }
@@ -96,6 +97,7 @@ const pairByKind = {
   Array: [['first'], ['second']],
   ExitCodes: [1, 2],
   Object: [{ a: 1 }, { b: 2 }],
+  Rotation: [{ retain: 1 }, { retain: 2 }],
   Mode: ['cluster', 'fork'],
   Scheduling: ['rr', 'shared'],
 }

@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod dump;
 pub mod home;
+pub mod logs;
 pub mod protocol;
 pub mod startup;
 pub mod target;

@@ -99,6 +99,7 @@ fn typescript(option: &OptionSpec) -> &'static str {
         (_, Kind::ExitCodes) => "number | Array<number | string>",
         (_, Kind::Object) => "object",
         (_, Kind::Mode) => "ExecMode",
+        (_, Kind::Rotation) => "boolean | LogRotation",
         (_, Kind::Scheduling) => "SchedulingPolicy",
     }
 }
@@ -140,6 +141,7 @@ fn kind_words(kind: Kind) -> &'static str {
         Kind::Array => "array",
         Kind::ExitCodes => "number or array",
         Kind::Object => "object",
+        Kind::Rotation => "boolean or object",
         Kind::Mode => "`fork` or `cluster`",
         Kind::Scheduling => "`hybrid`, `rr` or `shared`",
     }

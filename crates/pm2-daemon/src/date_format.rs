@@ -15,6 +15,26 @@ where
         "YYYY", "MMMM", "dddd", "MMM", "ddd", "SSS", "YY", "MM", "DD", "dd", "HH", "hh", "mm", "ss", "ZZ",
         "M", "D", "d", "H", "h", "a", "A", "m", "s", "Z",
     ];
+    with_tokens(TOKENS, format, date)
+}
+
+/// Writes a date with those tokens of moment.js that no language changes; pm2-logrotate names files with them.
+pub(crate) fn format_moment<Zone: TimeZone>(format: &str, date: &DateTime<Zone>) -> String
+where
+    Zone::Offset: std::fmt::Display,
+{
+    const TOKENS: &[&str] = &[
+        "YYYY", "GGGG", "MMMM", "DDDD", "dddd", "MMM", "DDD", "ddd", "SSS", "YY", "MM", "DD", "dd", "HH",
+        "hh", "kk", "mm", "ss", "SS", "ZZ", "WW", "Y", "Q", "M", "D", "d", "E", "W", "H", "h", "k", "a", "A",
+        "m", "s", "S", "X", "x", "Z",
+    ];
+    with_tokens(TOKENS, format, date)
+}
+
+fn with_tokens<Zone: TimeZone>(tokens: &[&str], format: &str, date: &DateTime<Zone>) -> String
+where
+    Zone::Offset: std::fmt::Display,
+{
     let mut text = String::new();
     let mut rest = format;
     while let Some(first) = rest.chars().next() {
@@ -23,7 +43,7 @@ where
         {
             text.push_str(&rest[1..end]);
             rest = &rest[end + 1..];
-        } else if let Some(token) = TOKENS.iter().find(|token| rest.starts_with(**token)) {
+        } else if let Some(token) = tokens.iter().find(|token| rest.starts_with(**token)) {
             push_token(&mut text, token, date);
             rest = &rest[token.len()..];
         } else {
@@ -84,6 +104,20 @@ where
         "s" => write!(text, "{}", date.second()),
         "SSS" => write!(text, "{:03}", date.timestamp_subsec_millis()),
         "ZZ" => text.write_str(&offset.replace(':', "")),
+        "Y" => write!(text, "{}", date.year()),
+        "GGGG" => write!(text, "{:04}", date.iso_week().year()),
+        "DDDD" => write!(text, "{:03}", date.ordinal()),
+        "DDD" => write!(text, "{}", date.ordinal()),
+        "WW" => write!(text, "{:02}", date.iso_week().week()),
+        "W" => write!(text, "{}", date.iso_week().week()),
+        "E" => write!(text, "{}", date.weekday().number_from_monday()),
+        "Q" => write!(text, "{}", date.month0() / 3 + 1),
+        "kk" => write!(text, "{:02}", (date.hour() + 23) % 24 + 1),
+        "k" => write!(text, "{}", (date.hour() + 23) % 24 + 1),
+        "SS" => write!(text, "{:02}", date.timestamp_subsec_millis() / 10),
+        "S" => write!(text, "{}", date.timestamp_subsec_millis() / 100),
+        "X" => write!(text, "{}", date.timestamp()),
+        "x" => write!(text, "{}", date.timestamp_millis()),
         _ => text.write_str(&offset),
     };
 }
@@ -109,6 +143,20 @@ mod tests {
             ("ü[open", "ü[open"),
         ] {
             assert_eq!(format(pattern, &date), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_moment() {
+        let zone = FixedOffset::east_opt(3600).unwrap();
+        let date =
+            zone.with_ymd_and_hms(2026, 11, 22, 0, 4, 5).unwrap() + chrono::TimeDelta::milliseconds(78);
+        for (pattern, expected) in [
+            ("YYYY-MM-DD_HH-mm-ss", "2026-11-22_00-04-05"),
+            ("Y DDDD DDD Q E WW W GGGG", "2026 326 326 4 7 47 47 2026"),
+            ("k kk S SS SSS X x [X]", "24 24 0 07 078 1795302245 1795302245078 X"),
+        ] {
+            assert_eq!(format_moment(pattern, &date), expected, "{pattern}");
         }
     }
 }

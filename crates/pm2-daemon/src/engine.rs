@@ -1,8 +1,11 @@
 //! The running daemon as its connections see it: the supervisor, and the way to end it all.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pm2_core::logs::numbered;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::job::Command;
@@ -66,6 +69,33 @@ impl Engine {
             // The receiver is gone only when the end has begun.
             let _ = sender.send(ending);
         }
+    }
+
+    /// Makes every app's logs go on in files with higher numbers.
+    ///
+    /// # Errors
+    /// The first log that could not; it goes on where it is.
+    pub(crate) async fn continue_logs(&self) -> Result<(), String> {
+        self.supervisor.context.journal.log("Rotating logs...");
+        let jobs = self.supervisor.jobs();
+        let mut paths = BTreeMap::new();
+        let mut taken = BTreeSet::new();
+        for path in jobs.iter().flat_map(|job| job.peek(|view| view.log_paths())) {
+            // What is no file, like a terminal, has no successor.
+            let is_file = std::fs::metadata(&path).map_or(true, |data| data.is_file());
+            if is_file && !paths.contains_key(&path) {
+                let next = numbered::next_path(Path::new(&path), &taken);
+                paths.insert(path, next.to_string_lossy().into_owned());
+                taken.insert(next);
+            }
+        }
+        let paths = Arc::new(paths);
+        let moves: Vec<_> = jobs.iter().map(|job| job.ask(Command::MoveLogs(paths.clone()))).collect();
+        let mut result = Ok(());
+        for moved in moves {
+            result = result.and(moved.await.map(drop));
+        }
+        result
     }
 
     /// Makes every app's log files follow their paths again.

@@ -7,6 +7,7 @@ mod bus;
 mod clock;
 mod cluster;
 mod context;
+mod cron;
 mod date_format;
 mod engine;
 mod handover;
@@ -27,6 +28,7 @@ mod sys;
 mod tally;
 mod upgrade;
 mod watch;
+mod zone;
 
 pub use ready::Ready;
 pub use run::{DaemonError, Lifetime, Outcome, RunOptions, run};

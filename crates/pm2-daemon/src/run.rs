@@ -23,7 +23,7 @@ use crate::handover::{self, Descriptors, HomeState, State};
 use crate::host::InProcessHost;
 use crate::job::{JobHandle, View};
 use crate::journal::Journal;
-use crate::logs::LogWriter;
+use crate::logs::{LogOptions, LogWriter};
 use crate::ready::Ready;
 use crate::server::{self, Service};
 use crate::settings::Settings;
@@ -172,7 +172,12 @@ async fn serve(
     };
     let bus = Bus::default();
     let journal = Journal::new(bus.clone(), &settings.log_date_format);
-    let logs = LogWriter::start(journal.clone()).map_err(DaemonError::System)?;
+    let log_options = LogOptions {
+        settings: home.module_conf_file.clone(),
+        mode: settings.log_mode,
+        since: left.as_ref().map(|(state, _)| state.at),
+    };
+    let logs = LogWriter::start(log_options, journal.clone(), bus.clone()).map_err(DaemonError::System)?;
     let context = Context::new(Box::new(InProcessHost), logs, bus, journal.clone(), settings.clone());
     let started_at = left.as_ref().map_or_else(epoch_ms, |(state, _)| state.engine.started_at);
     let (engine, mut wishes) = Engine::new(Supervisor::new(context), started_at);

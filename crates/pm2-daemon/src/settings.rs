@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) node_options: Vec<String>,
     /// Prefix of the daemon's log lines, day.js; `PM2_LOG_DATE_FORMAT`.
     pub(crate) log_date_format: String,
+    /// Permissions of new logs of apps, octal; `PM2_RS_LOG_MODE`, 0600.
+    pub(crate) log_mode: u32,
     /// User and group that own the sockets; `PM2_SOCKET_USER` and `PM2_SOCKET_GROUP`, both needed.
     pub(crate) socket_owner: Option<(u32, u32)>,
     /// How many CPUs `instances: 0` means.
@@ -74,6 +76,10 @@ impl Settings {
                 .map(|text| text.split_ascii_whitespace().map(str::to_owned).collect())
                 .unwrap_or_default(),
             log_date_format: get("PM2_LOG_DATE_FORMAT").unwrap_or_else(|| "YYYY-MM-DDTHH:mm:ss".to_owned()),
+            log_mode: get("PM2_RS_LOG_MODE")
+                .and_then(|text| u32::from_str_radix(text.trim().trim_start_matches("0o"), 8).ok())
+                .filter(|mode| *mode <= 0o777)
+                .unwrap_or(0o600),
             socket_owner: id("PM2_SOCKET_USER").zip(id("PM2_SOCKET_GROUP")),
             n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
             runtime_folder: home.to_owned(),

@@ -53,6 +53,8 @@ pub enum Kind {
     Object,
     /// `cluster`, `fork`, `cluster_mode` or `fork_mode`.
     Mode,
+    /// Boolean, or an object with settings of pm2-logrotate.
+    Rotation,
     /// `hybrid`, `rr`, `shared`, or `none`, Node's word for the latter.
     Scheduling,
 }
@@ -96,6 +98,7 @@ impl Kind {
             Self::Array => &["[object Array]"],
             Self::ExitCodes => &["[object Array]", "[object Number]"],
             Self::Object => &["[object Object]"],
+            Self::Rotation => &["[object Boolean]", "[object Object]"],
         }
     }
 }
@@ -237,11 +240,20 @@ pub const OPTIONS: &[OptionSpec] = &[
         "`true` writes no log at all. Absent: false.",
     ),
     option(
+        "log_rotate",
+        &["logRotate"],
+        Kind::Rotation,
+        DefaultValue::None,
+        "Not an option of PM2. Rotates the logs: `true`, or an object with settings of pm2-logrotate for this app, such \
+         as `{max_size: '10M', retain: 30, compress: true}`; `false` spares them. Absent: as `pm2-logrotate` in \
+         `module_conf.json` says.",
+    ),
+    option(
         "log_type",
         &["logType"],
         Kind::Text,
         DefaultValue::None,
-        "`json` writes one JSON object per chunk.",
+        "`json` writes one JSON object per line.",
     ),
     option(
         "log_date_format",

@@ -155,10 +155,10 @@ fn convert(option: &OptionSpec, value: Value) -> Result<Value, String> {
     let wrong_type = |value: &Value| type_message(name, option.kind.type_names(), value);
     match (option.kind, &value) {
         (Kind::Text, Value::String(_))
-        | (Kind::Switch | Kind::SwitchOrText | Kind::SwitchListOrText, Value::Bool(_))
+        | (Kind::Switch | Kind::SwitchOrText | Kind::SwitchListOrText | Kind::Rotation, Value::Bool(_))
         | (Kind::SwitchOrText | Kind::SwitchListOrText, Value::String(_))
         | (Kind::SwitchListOrText | Kind::List | Kind::Array, Value::Array(_))
-        | (Kind::Object, Value::Object(_)) => Ok(value),
+        | (Kind::Object | Kind::Rotation, Value::Object(_)) => Ok(value),
         (Kind::List, Value::String(text)) => Ok(coerce::split_words(text).into()),
         (Kind::Mode, Value::String(text)) => match text.as_str() {
             "cluster" | "cluster_mode" => Ok("cluster_mode".into()),

@@ -95,7 +95,7 @@ pub(crate) fn thaw(engine: &Arc<Engine>, state: State, mut descriptors: Descript
     let journal = &context.journal;
     let clock = Clock::stopped_at(state.at);
     context.thaw(&state.engine);
-    let files = FileTable::thaw(state.files, &mut descriptors, journal);
+    let files = context.logs.thaw_files(state.files, &mut descriptors);
     context.logs.thaw(state.pumps, &files, &context.bus, &mut descriptors);
     let mut workers = BTreeMap::new();
     if let Some(cluster) = state.cluster {

@@ -89,7 +89,22 @@ pub(crate) struct LogFileState {
     pub(crate) path: String,
     /// Without it the path is opened again.
     pub(crate) file: Option<Kept>,
-    pub(crate) failing: bool,
+    pub(crate) fault: Option<FaultState>,
+    pub(crate) mid_line: Option<bool>,
+    pub(crate) is_due: bool,
+    /// What the app says of its rotation.
+    pub(crate) rotation: Option<Value>,
+    pub(crate) is_module: bool,
+}
+
+/// Why bytes for a log file are lost.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct FaultState {
+    pub(crate) error: String,
+    /// Epoch ms.
+    pub(crate) since: i64,
+    pub(crate) lost: u64,
+    pub(crate) is_skipping: bool,
 }
 
 /// The transport of one stream of an app. Files are places in [`State::files`].
@@ -106,6 +121,12 @@ pub(crate) struct PumpState {
     pub(crate) carry: Bytes,
     /// The beginning of a line.
     pub(crate) line: Bytes,
+    /// Before that another piece of the line was written.
+    pub(crate) is_rest: bool,
+    /// What is not written to each file before a line has ended.
+    pub(crate) held: Vec<Bytes>,
+    /// Zone of dates.
+    pub(crate) zone: Option<String>,
 }
 
 /// How lines are written.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::handle::JobHandle;
 use super::input::Input;
 use super::policy::History;
-use super::process::Process;
+use super::process::{self, Process};
 use super::task::{self, Job, Past, State};
 use super::triggers::Triggers;
 use super::view::{Status, View};
@@ -73,7 +73,7 @@ pub(crate) fn thaw(
 ) -> JobHandle {
     let JobState { view, unstable_restarts, last_delay_ms, n_quick, has_run, asked_to_stop, triggers, phase } =
         state;
-    let view = View::thaw(view);
+    let mut view = View::thaw(view);
     let plan = view.spec.watch.as_ref().filter(|_| has_run);
     let triggers = Triggers::thaw(triggers, plan, &context.watches, clock);
     let mut process = |state| Process::thaw(context, state, clock, files, workers, descriptors);
@@ -85,6 +85,13 @@ pub(crate) fn thaw(
         }
         PhaseState::Online { process: state } => State::Online { process: process(state) },
         PhaseState::Waiting { at } => State::Waiting { at: moment(at) },
+    };
+    view.logs = match &state {
+        State::Launching { process, .. } | State::Online { process } => {
+            process::know_rotating_module(context, process::rotates_logs(&view.spec), &process.files);
+            Some(Arc::downgrade(&process.files))
+        }
+        State::Idle | State::Waiting { .. } => has_run.then(Weak::new),
     };
     let history = History { unstable_restarts, last_delay_ms, n_quick };
     task::start_with(context.clone(), view, Past { state, history, triggers, has_run, asked_to_stop })

@@ -1,5 +1,6 @@
 //! What the rest of the daemon can ask of a job.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Input(String),
     /// Open the log files by their paths again.
     ReopenLogs,
+    /// Write the logs to other paths from now on.
+    MoveLogs(Arc<BTreeMap<String, String>>),
     /// Switch `watch` on for the working directory, or off.
     Watch(bool),
     /// Set or clear `_km_monitored`.

@@ -1,6 +1,7 @@
 //! Starting and restarting, up to the moment when the process counts as started.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -105,6 +106,7 @@ impl Job {
         let spec = {
             let mut view = self.view.lock();
             view.pid = process.pid;
+            view.logs = Some(Arc::downgrade(&process.files));
             view.version.clone_from(&process.version);
             view.spec.clone()
         };

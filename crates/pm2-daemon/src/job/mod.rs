@@ -1,6 +1,5 @@
 //! One managed process: its description, its decisions, and the task that owns it.
 
-mod cron;
 mod description;
 mod ending;
 mod exec;
@@ -9,6 +8,7 @@ mod handle;
 mod input;
 mod kill;
 mod launching;
+mod logs;
 mod messages;
 mod package;
 mod policy;

@@ -16,7 +16,7 @@ use crate::cluster::WorkerInfo;
 use crate::context::Context;
 use crate::host::{ExitFuture, Spawned};
 use crate::ipc::{self, AppMessage, ChannelSender, Ends};
-use crate::logs::{LineFormat, LogFile, LogFileError, LogFiles, Output, Tap};
+use crate::logs::{LineFormat, LogFileError, LogFiles, Output, SETTINGS_KEY, Tap};
 use crate::sys::{Launch, channel_pair, output_pipe};
 
 /// A child of this daemon, owned by its job's task.
@@ -108,6 +108,7 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
     .map_err(|error| failed(&error))?;
     let taps = taps(context, &view);
     let name = view.spec.name.clone();
+    let is_rotating = rotates_logs(&view.spec);
     let started = tokio::task::spawn_blocking({
         let context = context.clone();
         move || spawn(&context, &view, worker, theirs)
@@ -124,6 +125,8 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
         }
     };
     let output = context.logs.attach(started.pipes, &started.files, taps);
+    let files = Arc::new(started.files);
+    know_rotating_module(context, is_rotating, &files);
     Ok(Process {
         pid: started.spawned.pid,
         exit: started.spawned.exit,
@@ -131,13 +134,25 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
         channel: sender,
         serving,
         output,
-        files: Arc::new(started.files),
+        files,
         input: Input::new(started.input),
         started: Instant::now(),
         is_done: false,
         worker,
         version: started.version,
     })
+}
+
+/// Whether it is PM2's module that rotates logs.
+pub(super) fn rotates_logs(spec: &AppSpec) -> bool {
+    spec.is_module && spec.name == SETTINGS_KEY
+}
+
+/// Has the daemon leave to the module what the module does.
+pub(super) fn know_rotating_module(context: &Context, is_it: bool, files: &Arc<LogFiles>) {
+    if is_it {
+        context.logs.shared.settings.yield_to_module(files);
+    }
 }
 
 fn worker_info(context: &Context, view: &View) -> WorkerInfo {
@@ -166,7 +181,7 @@ fn spawn(
     channel: OwnedFd,
 ) -> Result<Started, StartError> {
     let spec = &view.spec;
-    let files = open_logs(view)?;
+    let files = open_logs(context, view)?;
     let failed = |error: std::io::Error| StartError::App(format!("cannot start {}: {error}", spec.name));
     let preload = if spec.pmx && spec.runs_node() {
         let path = context.runtime_file.path_for(spec.uid);
@@ -220,13 +235,26 @@ pub(super) fn write_pid(context: &Context, spec: &AppSpec, pid: i32) {
     }
 }
 
-fn open_logs(view: &View) -> Result<LogFiles, LogFileError> {
-    let open = |path: &Option<String>| path.as_ref().map(|path| LogFile::open(Path::new(path)).map(Arc::new));
-    let out = open(&view.spec.out_log).transpose()?;
-    let error = open(&view.spec.error_log).transpose()?;
-    let combined = open(&view.spec.combined_log).transpose()?;
-    if view.spec.disable_logs {
-        return Ok(LogFiles { out: Vec::new(), error: Vec::new() });
+/// Opens the log files of an app. What cannot be opened keeps an app from being started for the first time, as in PM2;
+/// later it goes on without.
+pub(super) fn open_logs(context: &Context, view: &View) -> Result<LogFiles, LogFileError> {
+    let spec = &view.spec;
+    let open = |path: &Option<String>| {
+        let path = Path::new(path.as_ref()?);
+        let own = spec.log_rotation.clone();
+        Some(match view.logs.is_some() {
+            true => Ok(context.logs.open_sometime(path, own)),
+            false => context.logs.open(path, own),
+        })
+    };
+    let out = open(&spec.out_log).transpose()?;
+    let error = open(&spec.error_log).transpose()?;
+    let combined = open(&spec.combined_log).transpose()?;
+    if let (true, Some(uid)) = (spec.cluster, spec.uid) {
+        [&out, &error, &combined].into_iter().flatten().for_each(|file| file.give_to(uid, spec.gid));
+    }
+    if spec.disable_logs {
+        return Ok(LogFiles::default());
     }
     Ok(LogFiles {
         out: out.into_iter().chain(combined.clone()).collect(),
@@ -242,7 +270,15 @@ fn taps(context: &Context, view: &View) -> [Tap; 2] {
         process: process.clone(),
         muted: view.spec.disable_logs,
         format: line_format(view),
+        zone: view.spec.cluster.then(|| zone_of(view)).flatten(),
     })
+}
+
+/// A worker of PM2 writes its own logs, with the dates of its own zone.
+fn zone_of(view: &View) -> Option<String> {
+    view.spec.log_date_format.as_ref()?;
+    let app = view.description.app();
+    Some(app.get("env")?.get("TZ")?.as_str()?.trim_start_matches(':').to_owned())
 }
 
 /// JSON records win over date prefixes, whose format they then use.

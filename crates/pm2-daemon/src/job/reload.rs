@@ -113,6 +113,7 @@ impl Job {
             unreachable!("checked above, and only this task changes the state");
         };
         view.pid = process.pid;
+        view.logs = Some(Arc::downgrade(&process.files));
         view.version.clone_from(&process.version);
         let keys = match old.worker {
             Some(worker) => self.context.cluster.keys_of(worker).await,

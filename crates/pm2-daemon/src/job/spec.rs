@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::cluster::Policy;
+use crate::logs::OwnSettings;
 use crate::watch::WatchPlan;
 
 /// What the daemon needs to know of an app's description to run it.
@@ -31,6 +32,8 @@ pub(crate) struct AppSpec {
     pub(crate) log_date_format: Option<String>,
     /// One JSON record per line (`log_type: "json"`).
     pub(crate) log_json: bool,
+    /// How the logs are rotated.
+    pub(crate) log_rotation: OwnSettings,
     pub(crate) autostart: bool,
     pub(crate) autorestart: bool,
     pub(crate) stop_exit_codes: Vec<i64>,
@@ -130,6 +133,10 @@ impl AppSpec {
             disable_logs: flag("disable_logs", false),
             log_date_format: text("log_date_format").filter(|format| !format.is_empty()),
             log_json: text("log_type").as_deref() == Some("json"),
+            log_rotation: OwnSettings {
+                own: app.get("log_rotate").and_then(rotation),
+                is_module: flag("pmx_module", false),
+            },
             autostart: flag("autostart", true),
             autorestart: flag("autorestart", true),
             stop_exit_codes: exit_codes(app.get("stop_exit_codes")),
@@ -166,6 +173,20 @@ impl AppSpec {
     /// Whether the interpreter is Node, so that the app runtime can be preloaded.
     pub(crate) fn runs_node(&self) -> bool {
         self.interpreter.rsplit('/').next().is_some_and(|name| name.ends_with("node"))
+    }
+}
+
+/// `true`, `false` or an object, of which only plain values are of use.
+fn rotation(value: &Value) -> Option<Value> {
+    let is_plain = |value: &Value| !value.is_array() && !value.is_object();
+    match value {
+        Value::Bool(_) => Some(value.clone()),
+        Value::String(text) if text == "true" || text == "false" => Some(Value::Bool(text == "true")),
+        Value::Object(settings) => {
+            let plain = settings.iter().filter(|(_, value)| is_plain(value));
+            Some(Value::Object(plain.map(|(key, value)| (key.clone(), value.clone())).collect()))
+        }
+        _ => None,
     }
 }
 

@@ -234,6 +234,7 @@ impl Job {
                 None => Err(self.offline()),
             },
             Command::ReopenLogs => self.reopen_logs().await,
+            Command::MoveLogs(paths) => self.move_logs(&paths).await,
             Command::Watch(on) => {
                 self.change_app(|app| {
                     app.insert("watch".to_owned(), Value::Bool(on));
@@ -249,17 +250,6 @@ impl Job {
         // The asking connection may have gone; the command was carried out all the same.
         drop(answer.send(reply));
         ControlFlow::Continue(())
-    }
-
-    async fn reopen_logs(&mut self) -> Reply {
-        let Some(process) = self.process() else { return Ok(String::new()) };
-        let files = process.files.clone();
-        let reopened = tokio::task::spawn_blocking(move || files.reopen()).await;
-        match reopened {
-            Ok(Ok(())) => Ok(String::new()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
     }
 
     pub(super) fn process(&mut self) -> Option<&mut Process> {

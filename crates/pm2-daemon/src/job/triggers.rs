@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, Local, TimeZone};
 use tokio::time::Instant;
 
-use super::cron::{self, Schedule};
 use super::spec::AppSpec;
+use crate::cron::{self, Schedule};
 use crate::handover::{Clock, CronState, TriggersState};
 use crate::sys::Sampler;
 use crate::watch::{Burst, Subscription, WatchPlan, Watches};

@@ -1,13 +1,14 @@
 //! What everyone may see of a job, and its forms on the wire.
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::description::Description;
 use super::spec::AppSpec;
 use crate::clock::epoch_ms;
+use crate::logs::LogFiles;
 use crate::sys::Sample;
 
 /// PM2's process statuses.
@@ -79,6 +80,8 @@ pub(crate) struct View {
     pub(crate) km_monitored: Option<bool>,
     /// The entry must not be listed any more: its very first start was refused.
     pub(crate) forgotten: bool,
+    /// The log files of the process; `None` before the first.
+    pub(crate) logs: Option<Weak<LogFiles>>,
     /// A worker that a reload replaces; its id is shown as `_old_<id>`.
     pub(crate) replaced: bool,
 }
@@ -109,6 +112,7 @@ impl View {
             axm_options: serde_json::Map::new(),
             km_monitored: None,
             forgotten: false,
+            logs: None,
             replaced: false,
         }
     }
@@ -130,6 +134,12 @@ impl View {
         self.created_at = Some(epoch_ms());
         self.unstable_restarts = 0;
         self.prev_restart_delay = Some(0);
+    }
+
+    /// Where its logs are.
+    pub(crate) fn log_paths(&self) -> Vec<String> {
+        let AppSpec { out_log, error_log, combined_log, .. } = &*self.spec;
+        [out_log, error_log, combined_log].into_iter().flatten().cloned().collect()
     }
 
     /// `{pid, name, pm2_env, pm_id}`, with `monit` when a sample is given.
@@ -279,6 +289,13 @@ impl View {
         if let Some(code) = self.exit_code {
             member("exit_code", &code);
         }
+        let faults = self.logs.as_ref().and_then(Weak::upgrade).map(|logs| logs.faults()).unwrap_or_default();
+        if !faults.is_empty() {
+            let shown = faults.into_iter().map(|(path, fault)| {
+                json!({"path": path.to_string_lossy(), "error": fault.error, "since": fault.since, "lost_bytes": fault.lost})
+            });
+            member("log_errors", &Value::from_iter(shown));
+        }
         if let Some(monitored) = self.km_monitored {
             member("_km_monitored", &monitored);
         }
@@ -342,8 +359,6 @@ impl Monit {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use serde_json::json;
 
     use super::*;
 

@@ -1,13 +1,23 @@
-//! One log file, opened for appending.
+//! One log file, opened for appending: faults of the disk, and rotation between two lines.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use chrono::Local;
+use memchr::memchr;
 use parking_lot::Mutex;
+use pm2_core::logs::rotated;
 
-use crate::handover::{Descriptors, LogFileState};
+use super::registry::Shared;
+use super::rotation::{Plan, Step, next_step};
+use super::settings::{OwnSettings, PlanCache};
+use crate::clock::epoch_ms;
+use crate::handover::{Descriptors, FaultState, LogFileState};
 
 /// A log file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +38,10 @@ fn node_text(error: &io::Error) -> String {
         Some(libc::EROFS) => "EROFS: read-only file system",
         Some(libc::EMFILE) => "EMFILE: too many open files",
         Some(libc::ENOSPC) => "ENOSPC: no space left on device",
+        Some(libc::EDQUOT) => "EDQUOT: disk quota exceeded",
+        Some(libc::EIO) => "EIO: i/o error",
+        Some(libc::EFBIG) => "EFBIG: file too large",
+        Some(libc::EAGAIN) => "EAGAIN: resource temporarily unavailable",
         _ => return error.to_string(),
     };
     known.to_owned()
@@ -36,138 +50,474 @@ fn node_text(error: &io::Error) -> String {
 /// A file that log bytes are appended to.
 pub(crate) struct LogFile {
     path: PathBuf,
+    shared: Arc<Shared>,
+    /// How many streams write to it.
+    n_streams: AtomicUsize,
     state: Mutex<State>,
 }
 
 struct State {
-    file: File,
-    failing: bool,
+    /// Absent while it cannot be opened.
+    file: Option<File>,
+    /// Whether its last line has no end yet; `None`: nobody has looked.
+    mid_line: Option<bool>,
+    fault: Option<Fault>,
+    /// When a path that could not be opened is tried again.
+    retry_at: Option<Instant>,
+    own: OwnSettings,
+    plan: PlanCache,
+    /// It is to be rotated at the next end of a line.
+    is_due: bool,
+    /// A rotation that failed is not tried again before.
+    rotate_at: Option<Instant>,
 }
 
-/// How a write ended that changes what should be said about the file.
-#[derive(Debug)]
-pub(crate) enum WriteChange {
-    /// Writing failed for the first time since it last worked.
-    Failed(io::Error),
-    /// Writing works again.
-    Recovered,
+/// Why bytes are lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// What the system said.
+    pub(crate) error: String,
+    /// Epoch ms.
+    pub(crate) since: i64,
+    /// Bytes that are not in the file.
+    pub(crate) lost: u64,
+    /// The beginning of the current line is lost; its rest is of no use.
+    is_skipping: bool,
 }
+
+/// Something that should be said about the file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Writing failed for the first time since it last worked.
+    Failed(String),
+    /// Writing works again.
+    Recovered(Fault),
+    /// It could not be rotated and grows on.
+    NotRotated(String),
+}
+
+/// How often a path that cannot be opened is tried.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a rotation is tried that fails.
+const ROTATION_RETRY: Duration = Duration::from_secs(10);
 
 impl LogFile {
-    /// Opens (and creates, mode 0600) a file.
+    /// Opens (and creates) a file.
     ///
     /// # Errors
     /// With the words Node uses for the same failure.
-    pub(crate) fn open(path: &Path) -> Result<LogFile, LogFileError> {
-        let file = open(path)?;
-        Ok(LogFile { path: path.to_owned(), state: Mutex::new(State { file, failing: false }) })
+    pub(super) fn open(path: &Path, own: OwnSettings, shared: &Arc<Shared>) -> Result<LogFile, LogFileError> {
+        let file = open(path, shared.mode)?;
+        Ok(LogFile::new(path, Some(file), own, shared))
+    }
+
+    /// A file that cannot be opened for now.
+    pub(super) fn missing(
+        path: &Path,
+        error: &LogFileError,
+        own: OwnSettings,
+        shared: &Arc<Shared>,
+    ) -> LogFile {
+        let file = LogFile::new(path, None, own, shared);
+        file.state.lock().fault = Some(Fault::new(error.to_string()));
+        file
+    }
+
+    fn new(path: &Path, file: Option<File>, own: OwnSettings, shared: &Arc<Shared>) -> LogFile {
+        LogFile {
+            path: path.to_owned(),
+            shared: shared.clone(),
+            n_streams: AtomicUsize::new(0),
+            state: Mutex::new(State {
+                file,
+                mid_line: None,
+                fault: None,
+                retry_at: None,
+                own,
+                plan: PlanCache::default(),
+                is_due: false,
+                rotate_at: None,
+            }),
+        }
     }
 
     /// The file as data. Without room for another descriptor it is opened by its path later.
     pub(crate) fn freeze(&self, descriptors: &mut Descriptors) -> LogFileState {
         let state = self.state.lock();
-        let file = state.file.try_clone().ok().map(|file| descriptors.keep(file));
-        LogFileState { path: self.path.to_string_lossy().into_owned(), file, failing: state.failing }
+        let copy = state.file.as_ref().and_then(|file| file.try_clone().ok());
+        LogFileState {
+            path: self.path.to_string_lossy().into_owned(),
+            file: copy.map(|file| descriptors.keep(file)),
+            fault: state.fault.as_ref().map(|fault| FaultState {
+                error: fault.error.clone(),
+                since: fault.since,
+                lost: fault.lost,
+                is_skipping: fault.is_skipping,
+            }),
+            mid_line: state.mid_line,
+            is_due: state.is_due,
+            rotation: state.own.own.clone(),
+            is_module: state.own.is_module,
+        }
     }
 
     /// The file that was frozen.
     ///
     /// # Errors
     /// As [`LogFile::open`], where it has to be opened.
-    pub(crate) fn thaw(state: LogFileState, descriptors: &mut Descriptors) -> Result<LogFile, LogFileError> {
-        let path = PathBuf::from(state.path);
+    pub(super) fn thaw(
+        state: LogFileState,
+        descriptors: &mut Descriptors,
+        shared: &Arc<Shared>,
+    ) -> Result<LogFile, LogFileError> {
+        let path = PathBuf::from(&state.path);
         let kept = state.file.and_then(|file| descriptors.take(file).ok());
-        let file = kept.map_or_else(|| open(&path), |file| Ok(file.into()))?;
-        Ok(LogFile { path, state: Mutex::new(State { file, failing: state.failing }) })
+        let own = OwnSettings { own: state.rotation, is_module: state.is_module };
+        let file = match (kept, &state.fault) {
+            (Some(kept), _) => Some(kept.into()),
+            // It is opened when that works again.
+            (None, Some(_)) => open(&path, shared.mode).ok(),
+            (None, None) => Some(open(&path, shared.mode)?),
+        };
+        let file = LogFile::new(&path, file, own, shared);
+        {
+            let mut now = file.state.lock();
+            now.mid_line = state.mid_line;
+            now.is_due = state.is_due;
+            now.fault = state.fault.map(|fault| Fault {
+                error: fault.error,
+                since: fault.since,
+                lost: fault.lost,
+                is_skipping: fault.is_skipping,
+            });
+        }
+        Ok(file)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    /// What is wrong with it now.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.state.lock().fault.clone()
+    }
+
+    /// Whether several streams write to it: then only whole lines may be written.
+    pub(super) fn is_shared(&self) -> bool {
+        self.n_streams.load(Ordering::Relaxed) > 1
+    }
+
+    /// Takes over what the app says of its rotation.
+    pub(super) fn set_own(&self, own: OwnSettings) {
+        let mut state = self.state.lock();
+        if state.own != own {
+            state.own = own;
+            state.plan = PlanCache::default();
+        }
+    }
+
+    /// How it is rotated.
+    pub(super) fn plan(&self) -> Option<Arc<Plan>> {
+        let State { own, plan, .. } = &mut *self.state.lock();
+        self.shared.settings.plan(own, plan)
+    }
+
     /// Opens the path anew.
     ///
     /// # Errors
-    /// As [`LogFile::open`]; the old file stays in use then.
+    /// As [`LogFile::open`]; the old file stays in use then, and the path is tried again when there is something to write.
     pub(crate) fn reopen(&self) -> Result<(), LogFileError> {
-        let file = open(&self.path)?;
-        self.state.lock().file = file;
-        Ok(())
+        let file = open(&self.path, self.shared.mode);
+        let mut state = self.state.lock();
+        match file {
+            Ok(file) => {
+                state.replace(file);
+                Ok(())
+            }
+            Err(error) => {
+                state.fault.get_or_insert_with(|| Fault::new(error.to_string()));
+                state.retry_at = Some(Instant::now() + RETRY);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes the owner of a worker's process the owner of the file, as it would be under PM2.
+    pub(crate) fn give_to(&self, uid: u32, gid: Option<u32>) {
+        if let Some(file) = &self.state.lock().file {
+            // Only root may, and only root starts apps of others.
+            drop(std::os::unix::fs::fchown(file, Some(uid), gid));
+        }
+    }
+
+    /// Rotates it now, or at the next end of a line. An empty file stays.
+    pub(super) fn rotate_by_time(&self) -> Option<Change> {
+        let mut state = self.state.lock();
+        let State { own, plan, .. } = &mut *state;
+        let plan = self.shared.settings.plan(own, plan)?;
+        let is_file = |data: &fs::Metadata| data.is_file() && data.len() > 0;
+        state.file.as_ref()?.metadata().ok().filter(is_file)?;
+        if state.is_mid_line(&self.path) {
+            state.is_due = true;
+            return None;
+        }
+        state.rotate(&self.path, &plan, &self.shared).err().map(|error| Change::NotRotated(error.to_string()))
     }
 
     /// Appends bytes. A failure loses them and is remembered; the next write tries again.
-    pub(crate) fn write(&self, bytes: &[u8]) -> Option<WriteChange> {
+    pub(crate) fn append(&self, bytes: &[u8]) -> Vec<Change> {
+        let mut changes = Vec::new();
         let mut state = self.state.lock();
-        match (state.file.write_all(bytes), state.failing) {
-            (Err(error), false) => {
-                state.failing = true;
-                Some(WriteChange::Failed(error))
-            }
-            (Ok(()), true) => {
-                state.failing = false;
-                Some(WriteChange::Recovered)
-            }
-            _ => None,
+        let mut rest = bytes;
+        if let Err(error) = state.deliver(&mut rest, &self.path, &self.shared, &mut changes) {
+            let text = error.to_string();
+            let fault = match &mut state.fault {
+                Some(fault) => fault,
+                none => {
+                    changes.push(Change::Failed(text.clone()));
+                    none.insert(Fault::new(text))
+                }
+            };
+            fault.lost += rest.len() as u64;
+            fault.is_skipping = rest.last().map_or(fault.is_skipping, |last| *last != b'\n');
         }
+        changes
     }
 }
 
-fn open(path: &Path) -> Result<File, LogFileError> {
+impl Fault {
+    fn new(error: String) -> Fault {
+        Fault { error, since: epoch_ms(), lost: 0, is_skipping: false }
+    }
+}
+
+/// What is said of a write that fails.
+fn refused(path: &Path) -> impl Fn(io::Error) -> String {
+    move |error| format!("{}, write '{}'", node_text(&error), path.display())
+}
+
+impl State {
+    /// Writes until nothing is left, or until something fails.
+    fn deliver(
+        &mut self,
+        rest: &mut &[u8],
+        path: &Path,
+        shared: &Arc<Shared>,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), String> {
+        let mut size = self.make_ready(path, shared)?;
+        if !self.resume(rest, size, path)? {
+            return Ok(());
+        }
+        let plan = match size {
+            // No regular file.
+            None => None,
+            Some(_) => shared.settings.plan(&self.own, &mut self.plan),
+        };
+        while !rest.is_empty() {
+            let length = match (&plan, size) {
+                (Some(plan), Some(length)) if self.rotate_at.is_none_or(|at| at <= Instant::now()) => {
+                    let at_line_start = length == 0 || !self.is_mid_line(path);
+                    match next_step(rest, length, at_line_start, plan.max_size, self.is_due) {
+                        Step::Write(length) => length,
+                        Step::Rotate => {
+                            match self.rotate(path, plan, shared) {
+                                Ok(new_size) => size = Some(new_size),
+                                Err(error) => changes.push(Change::NotRotated(error.to_string())),
+                            }
+                            continue;
+                        }
+                    }
+                }
+                _ => rest.len(),
+            };
+            let n_written = self.write(&rest[..length]).map_err(refused(path))?;
+            *rest = &rest[n_written..];
+            size = size.map(|size| size + n_written as u64);
+        }
+        if let Some(fault) = self.fault.take_if(|_| self.retry_at.is_none()) {
+            changes.push(Change::Recovered(fault));
+        }
+        Ok(())
+    }
+
+    /// One write; a beginning that fits counts.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(file) = &mut self.file else { return Err(ErrorKind::NotFound.into()) };
+        loop {
+            match file.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.mid_line = Some(bytes[count - 1] != b'\n');
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sees to it that there is a file to write to. A file that was removed is made anew, as nobody could read what is
+    /// written to it. Gives its size, if it is a regular file.
+    fn make_ready(&mut self, path: &Path, shared: &Shared) -> Result<Option<u64>, String> {
+        let metadata = self.file.as_ref().and_then(|file| file.metadata().ok());
+        let is_gone = metadata.as_ref().is_none_or(|data| data.is_file() && data.nlink() == 0);
+        let wants_path = is_gone || self.retry_at.is_some();
+        if !wants_path {
+            return Ok(metadata.filter(fs::Metadata::is_file).map(|data| data.len()));
+        }
+        let last = self.fault.as_ref().map(|fault| fault.error.clone());
+        if self.retry_at.is_none_or(|at| at <= Instant::now()) {
+            let opened = open(path, shared.mode).or_else(|error| {
+                let folder = path.parent().filter(|_| error.source.kind() == ErrorKind::NotFound);
+                // The folder went away with it.
+                match folder.map(|folder| DirBuilder::new().recursive(true).mode(0o700).create(folder)) {
+                    Some(Ok(())) => open(path, shared.mode),
+                    _ => Err(error),
+                }
+            });
+            match opened {
+                Ok(file) => {
+                    let size = file.metadata().ok().filter(fs::Metadata::is_file).map(|data| data.len());
+                    self.replace(file);
+                    return Ok(size);
+                }
+                Err(error) => {
+                    self.retry_at = Some(Instant::now() + RETRY);
+                    if is_gone {
+                        self.file = None;
+                        return Err(error.to_string());
+                    }
+                }
+            }
+        }
+        if is_gone {
+            return Err(last.unwrap_or_else(|| "it is gone".to_owned()));
+        }
+        Ok(metadata.filter(fs::Metadata::is_file).map(|data| data.len()))
+    }
+
+    fn replace(&mut self, file: File) {
+        self.file = Some(file);
+        self.mid_line = None;
+        self.retry_at = None;
+    }
+
+    /// After a fault: leaves out the rest of a line whose beginning was lost, and ends the line that was cut. Whether
+    /// anything is left to write.
+    fn resume(&mut self, rest: &mut &[u8], size: Option<u64>, path: &Path) -> Result<bool, String> {
+        let Some(fault) = self.fault.as_mut().filter(|fault| fault.lost > 0) else { return Ok(true) };
+        if fault.is_skipping {
+            let end = memchr(b'\n', rest).map(|end| end + 1);
+            let skipped = end.unwrap_or(rest.len());
+            fault.lost += skipped as u64;
+            fault.is_skipping = end.is_none();
+            *rest = &rest[skipped..];
+            if rest.is_empty() {
+                return Ok(false);
+            }
+        }
+        if size.is_some_and(|size| size > 0) && self.is_mid_line(path) {
+            self.write(b"\n").map_err(refused(path))?;
+        }
+        Ok(true)
+    }
+
+    fn is_mid_line(&mut self, path: &Path) -> bool {
+        if let Some(mid_line) = self.mid_line {
+            return mid_line;
+        }
+        let last = File::open(path).and_then(|file| {
+            let length = file.metadata()?.len();
+            let mut last = [b'\n'];
+            if length > 0 {
+                file.read_exact_at(&mut last, length - 1)?;
+            }
+            Ok(last[0])
+        });
+        let mid_line = last.is_ok_and(|last| last != b'\n');
+        self.mid_line = Some(mid_line);
+        mid_line
+    }
+
+    /// Puts a new file in the place of this one; gives the size of what is written to now.
+    ///
+    /// # Errors
+    /// The file cannot be renamed, or no new one can be made; everything is as before then.
+    fn rotate(&mut self, path: &Path, plan: &Plan, shared: &Arc<Shared>) -> Result<u64, String> {
+        // What is behind a link is what is renamed.
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let rotated = self.exchange(path, &real, plan, shared.mode);
+        if rotated.is_err() {
+            self.rotate_at = Some(Instant::now() + ROTATION_RETRY);
+        }
+        let size = rotated.map_err(|error| format!("{}, rename '{}'", node_text(&error), path.display()))?;
+        self.rotate_at = None;
+        self.is_due = false;
+        shared.archive.tend(&real, plan);
+        Ok(size)
+    }
+
+    fn exchange(&mut self, path: &Path, real: &Path, plan: &Plan, mode: u32) -> io::Result<u64> {
+        let Some(file) = &self.file else { return Err(ErrorKind::NotFound.into()) };
+        let old = file.metadata()?;
+        let is_same = |data: fs::Metadata| (data.dev(), data.ino()) == (old.dev(), old.ino());
+        if !fs::metadata(real).is_ok_and(is_same) {
+            // Somebody else has moved it: what is at the path now is gone on with.
+            let file = open(path, mode).map_err(|error| error.source)?;
+            let size = file.metadata()?.len();
+            self.replace(file);
+            return Ok(size);
+        }
+        let target = rotated::free_path(real, &plan.date(&Local::now()));
+        fs::rename(real, &target)?;
+        let new = open(path, mode).map_err(|error| error.source).inspect_err(|_| {
+            // Nothing else can be done: it goes on under the other name then.
+            drop(fs::rename(&target, real));
+        })?;
+        // Whoever could read it can read it.
+        drop(new.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777)));
+        drop(std::os::unix::fs::fchown(&new, Some(old.uid()), Some(old.gid())));
+        self.file = Some(new);
+        self.mid_line = Some(false);
+        Ok(0)
+    }
+}
+
+fn open(path: &Path, mode: u32) -> Result<File, LogFileError> {
     OpenOptions::new()
         .create(true)
         .append(true)
-        .mode(0o600)
+        .mode(mode)
         // A pipe without a reader or a stopped terminal must not hold up anybody.
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(|source| LogFileError { path: path.to_owned(), source })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A stream that writes to a file.
+pub(super) struct Attached(Arc<LogFile>);
 
-    #[test]
-    fn errors_read_as_nodes_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().display();
-        let missing = LogFile::open(&folder.path().join("no/x.log")).err().unwrap().to_string();
-        assert_eq!(missing, format!("ENOENT: no such file or directory, open '{path}/no/x.log'"));
-        let directory = LogFile::open(folder.path()).err().unwrap().to_string();
-        assert_eq!(directory, format!("EISDIR: illegal operation on a directory, open '{path}'"));
-    }
-
-    #[test]
-    fn a_frozen_file_is_the_same_one() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("a.log"), folder.path().join("b.log"));
-        let file = LogFile::open(&path).unwrap();
-        std::fs::rename(&path, &moved).unwrap();
-        let mut descriptors = Descriptors::default();
-        let state = file.freeze(&mut descriptors);
-        drop(file);
-        let file = LogFile::thaw(state, &mut descriptors).unwrap();
-        file.write(b"1");
-        assert_eq!(std::fs::read(&moved).unwrap(), b"1");
-        assert!(!path.exists());
-        let state = LogFileState { file: None, ..file.freeze(&mut descriptors) };
-        LogFile::thaw(state, &mut descriptors).unwrap().write(b"2");
-        assert_eq!(std::fs::read(&path).unwrap(), b"2");
-    }
-
-    #[test]
-    fn bytes_follow_the_path_after_reopen() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, moved) = (folder.path().join("a.log"), folder.path().join("b.log"));
-        let file = LogFile::open(&path).unwrap();
-        assert!(file.write(b"1").is_none());
-        std::fs::rename(&path, &moved).unwrap();
-        file.write(b"2");
-        file.reopen().unwrap();
-        file.write(b"3");
-        assert_eq!(
-            (std::fs::read(&moved).unwrap(), std::fs::read(&path).unwrap()),
-            (b"12".to_vec(), b"3".to_vec())
-        );
+impl Attached {
+    pub(super) fn new(file: Arc<LogFile>) -> Attached {
+        file.n_streams.fetch_add(1, Ordering::Relaxed);
+        Attached(file)
     }
 }
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.n_streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl std::ops::Deref for Attached {
+    type Target = Arc<LogFile>;
+    fn deref(&self) -> &Arc<LogFile> {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests;

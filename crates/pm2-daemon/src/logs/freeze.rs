@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::pump::{Pump, Wish};
+use super::assemble::Pending;
+use super::pump::{Destination, Pump, Wish};
 use super::{LineFormat, LogFile, LogWriter, Output, Tap};
 use crate::bus::Bus;
 use crate::handover::{Bytes, Descriptors, FormatState, LogFileState, PumpState};
-use crate::journal::Journal;
 
 /// How long a write to a disk may keep a freeze waiting.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,20 +42,20 @@ impl FileTable {
     pub(crate) fn freeze(&self, descriptors: &mut Descriptors) -> Vec<LogFileState> {
         self.0.iter().flatten().map(|file| file.freeze(descriptors)).collect()
     }
-
-    /// The table as it was; a file that cannot be opened again is missing.
-    pub(crate) fn thaw(
-        files: Vec<LogFileState>,
-        descriptors: &mut Descriptors,
-        journal: &Journal,
-    ) -> FileTable {
-        let open = |state| LogFile::thaw(state, descriptors).map(Arc::new);
-        let report = |file: Result<Arc<LogFile>, _>| file.inspect_err(|error| journal.error(error)).ok();
-        FileTable(files.into_iter().map(open).map(report).collect())
-    }
 }
 
 impl LogWriter {
+    /// The table as it was; a file that cannot be opened again is missing.
+    pub(crate) fn thaw_files(&self, files: Vec<LogFileState>, descriptors: &mut Descriptors) -> FileTable {
+        let open = |state| self.shared.thaw(state, descriptors);
+        let report = |file: Result<Arc<LogFile>, _>| {
+            file.inspect_err(|error| self.surroundings.journal.error(error)).ok()
+        };
+        let table = FileTable(files.into_iter().map(open).map(report).collect());
+        self.shared.settings.changed.notify_one();
+        table
+    }
+
     /// Stops all pumps and gives what they have; what is in the pipes stays there. The flag says that some could not be
     /// stopped in time, and go on.
     pub(crate) async fn freeze(
@@ -99,7 +99,9 @@ impl LogWriter {
             let number = state.id;
             match Pump::thaw(state, files, bus, descriptors) {
                 Ok(pump) => self.run(number, Box::new(pump)),
-                Err(error) => self.journal.error(format_args!("the output of an app is lost: {error}")),
+                Err(error) => {
+                    self.surroundings.journal.error(format_args!("the output of an app is lost: {error}"))
+                }
             }
         }
     }
@@ -133,13 +135,16 @@ impl Pump {
         PumpState {
             id,
             pipe: descriptors.keep(pipe),
-            files: files.places(&own),
+            files: own.iter().map(|file| files.place(&file.file)).collect(),
+            held: own.into_iter().map(|file| Bytes(file.held)).collect(),
             is_error: tap.is_error,
             process: tap.process.to_string(),
             muted: tap.muted,
             format: tap.format.map(LineFormat::freeze),
             carry: Bytes(carry),
-            line: Bytes(line),
+            line: Bytes(line.bytes),
+            is_rest: line.is_rest,
+            zone: tap.zone,
         }
     }
 
@@ -149,19 +154,27 @@ impl Pump {
         bus: &Bus,
         descriptors: &mut Descriptors,
     ) -> std::io::Result<Pump> {
+        let files_at = |place: usize| files.0.get(place)?.clone();
         let tap = Tap {
             bus: bus.clone(),
             is_error: state.is_error,
             process: state.process.into(),
             muted: state.muted,
             format: state.format.map(LineFormat::thaw),
+            zone: state.zone,
         };
+        let held = state.held.into_iter().map(|held| held.0).chain(std::iter::repeat_with(Vec::new));
+        let files = state.files.iter().zip(held);
+        let files = files.filter_map(|(place, held)| {
+            let file = files_at(*place)?;
+            Some(Destination { file, held })
+        });
         Ok(Pump {
             pipe: descriptors.take(state.pipe)?,
-            files: files.files(&state.files),
+            files: files.collect(),
             tap,
             carry: state.carry.0,
-            line: state.line.0,
+            line: Pending { bytes: state.line.0, is_rest: state.is_rest },
         })
     }
 }
@@ -192,18 +205,20 @@ mod tests {
     use std::io::Write;
     use std::path::Path;
 
-    use super::super::LogFiles;
+    use super::super::{LogFiles, LogOptions, OwnSettings};
     use super::*;
+    use crate::journal::Journal;
     use crate::sys::output_pipe;
 
     fn writer() -> (LogWriter, Bus) {
         let bus = Bus::default();
-        (LogWriter::start(Journal::new(bus.clone(), "")).unwrap(), bus)
+        let options = LogOptions { settings: "/dev/null".into(), mode: 0o600, since: None };
+        (LogWriter::start(options, Journal::new(bus.clone(), ""), bus.clone()).unwrap(), bus)
     }
 
     fn tap(bus: &Bus, is_error: bool) -> Tap {
         let format = is_error.then(|| LineFormat::Dated("[D]".to_owned()));
-        Tap { bus: bus.clone(), is_error, process: "{}".into(), muted: false, format }
+        Tap { bus: bus.clone(), is_error, process: "{}".into(), muted: false, format, zone: None }
     }
 
     async fn until_contains(path: &Path, text: &str) {
@@ -216,9 +231,10 @@ mod tests {
     async fn interrupted_lines_are_written_once_and_whole() {
         let folder = tempfile::tempdir().unwrap();
         let paths = [folder.path().join("out.log"), folder.path().join("error.log")];
-        let [out_file, error_file] = paths.each_ref().map(|path| Arc::new(LogFile::open(path).unwrap()));
-        let files = LogFiles { out: vec![out_file], error: vec![error_file] };
         let (writer, bus) = writer();
+        let [out_file, error_file] =
+            paths.each_ref().map(|path| writer.open(path, OwnSettings::default()).unwrap());
+        let files = LogFiles { out: vec![out_file], error: vec![error_file] };
         let ((out, out_app), (error, error_app)) = (output_pipe().unwrap(), output_pipe().unwrap());
         let (mut out_app, mut error_app) = (File::from(out_app), File::from(error_app));
         let output = writer.attach([out, error], &files, [tap(&bus, false), tap(&bus, true)]);
@@ -242,8 +258,7 @@ mod tests {
         let (next, bus) = self::writer();
         let (files, pumps, latest) = serde_json::from_str::<(_, Vec<PumpState>, _)>(&text).unwrap();
         let numbers = [pumps[0].id, pumps[1].id];
-        let journal = Journal::new(bus.clone(), "");
-        let table = FileTable::thaw(files, &mut descriptors, &journal);
+        let table = next.thaw_files(files, &mut descriptors);
         next.number_from(latest);
         next.thaw(pumps, &table, &bus, &mut descriptors);
         let output = next.output(numbers);
@@ -262,9 +277,9 @@ mod tests {
     async fn a_pump_that_is_asked_in_vain_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.log");
-        let file = Arc::new(LogFile::open(&path).unwrap());
-        let files = LogFiles { out: vec![file], error: Vec::new() };
         let (writer, bus) = writer();
+        let file = writer.open(&path, OwnSettings::default()).unwrap();
+        let files = LogFiles { out: vec![file], error: Vec::new() };
         let ((out, app), (error, _)) = (output_pipe().unwrap(), output_pipe().unwrap());
         let output = writer.attach([out, error], &files, [tap(&bus, false), tap(&bus, true)]);
         let pump = writer.pumps.lock().running[&output.pumps()[0]].clone();

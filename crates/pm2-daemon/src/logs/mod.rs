@@ -1,14 +1,20 @@
 //! The apps' logs: bytes from the pipes of a process to its files, and to the bus when somebody
 //! listens. All of it happens on one thread of its own, so that a slow disk holds up no command.
 
+mod archive;
 mod assemble;
 mod file;
 mod freeze;
 mod pump;
+mod registry;
+mod rotation;
+mod settings;
+mod timed;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,19 +23,24 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use assemble::LineFormat;
-pub(crate) use file::{LogFile, LogFileError};
+pub(crate) use file::{Fault, LogFile, LogFileError};
 pub(crate) use freeze::FileTable;
 pub(crate) use pump::Tap;
+pub(crate) use settings::{OwnSettings, SETTINGS_KEY};
 
+use crate::bus::Bus;
 use crate::journal::Journal;
 use crate::sys::leave_signals_to_others;
-use pump::{Pump, Request, Wish};
+use assemble::{Begun, Pending};
+use pump::{Destination, Pump, Request, Surroundings, Wish};
+use registry::Shared;
 
 /// The thread that moves log bytes; cheap to clone. It ends with the daemon.
 #[derive(Clone)]
 pub(crate) struct LogWriter {
     runtime: Handle,
-    journal: Journal,
+    surroundings: Surroundings,
+    pub(crate) shared: Arc<Shared>,
     pumps: Arc<Mutex<Pumps>>,
 }
 
@@ -41,6 +52,7 @@ struct Pumps {
 }
 
 /// The files of one process, opened.
+#[derive(Default)]
 pub(crate) struct LogFiles {
     pub(crate) out: Vec<Arc<LogFile>>,
     pub(crate) error: Vec<Arc<LogFile>>,
@@ -52,7 +64,19 @@ impl LogFiles {
     /// # Errors
     /// The first file that could not be opened; that one goes on with its old descriptor.
     pub(crate) fn reopen(&self) -> Result<(), LogFileError> {
-        self.out.iter().chain(&self.error).try_for_each(|file| file.reopen())
+        let reopened: Vec<_> = self.each().map(|file| file.reopen()).collect();
+        reopened.into_iter().collect()
+    }
+
+    /// What is wrong, each with the path.
+    pub(crate) fn faults(&self) -> Vec<(PathBuf, Fault)> {
+        self.each().filter_map(|file| Some((file.path().to_owned(), file.fault()?))).collect()
+    }
+
+    /// Each file once.
+    fn each(&self) -> impl Iterator<Item = &Arc<LogFile>> {
+        let of_both = |file: &&Arc<LogFile>| self.out.iter().any(|other| Arc::ptr_eq(other, file));
+        self.out.iter().chain(self.error.iter().filter(move |file| !of_both(file)))
     }
 }
 
@@ -62,19 +86,48 @@ pub(crate) struct Output {
     pumps: [u64; 2],
 }
 
+/// What the logs need to know of the daemon.
+pub(crate) struct LogOptions {
+    /// Where the settings of rotation are.
+    pub(crate) settings: PathBuf,
+    /// Permissions of new files.
+    pub(crate) mode: u32,
+    /// Until when rotation by time has been seen to, epoch ms; `None`: now.
+    pub(crate) since: Option<i64>,
+}
+
 impl LogWriter {
     /// Starts the thread.
     ///
     /// # Errors
     /// When the system gives no thread or no poll descriptor.
-    pub(crate) fn start(journal: Journal) -> io::Result<LogWriter> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    pub(crate) fn start(options: LogOptions, journal: Journal, bus: Bus) -> io::Result<LogWriter> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
+        let shared = Shared::new(options.settings, options.mode, journal.clone());
+        let timed = timed::run(shared.clone(), options.since, journal.clone(), bus);
         std::thread::Builder::new().name("logs".to_owned()).stack_size(256 * 1024).spawn(move || {
             leave_signals_to_others();
-            runtime.block_on(std::future::pending::<()>());
+            runtime.block_on(timed);
         })?;
-        Ok(LogWriter { runtime: handle, journal, pumps: Arc::default() })
+        let surroundings = Surroundings { journal, begun: Begun::default() };
+        Ok(LogWriter { runtime: handle, surroundings, shared, pumps: Arc::default() })
+    }
+
+    /// Opens a file of an app. The folder has to be there.
+    ///
+    /// # Errors
+    /// With the words Node uses for the same failure.
+    pub(crate) fn open(&self, path: &Path, own: OwnSettings) -> Result<Arc<LogFile>, LogFileError> {
+        self.shared.open(path, own)
+    }
+
+    /// As [`LogWriter::open`]; a file that cannot be opened is tried again when there is something to write.
+    pub(crate) fn open_sometime(&self, path: &Path, own: OwnSettings) -> Arc<LogFile> {
+        self.shared.open(path, own.clone()).unwrap_or_else(|error| {
+            self.surroundings.journal.error(&error);
+            self.shared.missing(path, &error, own)
+        })
     }
 
     /// Moves what arrives in the two pipes into the files until both pipes have ended.
@@ -88,7 +141,8 @@ impl LogWriter {
                     pumps.next += 1;
                     pumps.next
                 };
-                let pump = Pump { pipe, files: files.clone(), tap, carry: Vec::new(), line: Vec::new() };
+                let files = files.iter().cloned().map(Destination::from).collect();
+                let pump = Pump { pipe, files, tap, carry: Vec::new(), line: Pending::default() };
                 self.run(number, Box::new(pump));
                 number
             });
@@ -98,10 +152,10 @@ impl LogWriter {
     fn run(&self, number: u64, mut pump: Box<Pump>) {
         let (request, mut requests) = mpsc::unbounded_channel();
         self.pumps.lock().running.insert(number, request.clone());
-        let LogWriter { journal, pumps, .. } = self.clone();
+        let LogWriter { surroundings, pumps, .. } = self.clone();
         self.runtime.spawn(async move {
             loop {
-                let stopped = pump::run(pump, &mut requests, &journal).await;
+                let stopped = pump::run(pump, &mut requests, &surroundings).await;
                 // Before anybody else can run it again.
                 pumps.lock().running.remove(&number);
                 let Some((frozen, to)) = stopped else { return };
@@ -143,5 +197,16 @@ impl Output {
             }
         };
         tokio::time::timeout(DRAIN_LIMIT, all).await.is_ok()
+    }
+
+    /// Writes to other files, from the next line on.
+    pub(crate) fn write_to(&self, files: &LogFiles) {
+        let pumps = self.all.lock();
+        for (number, files) in self.pumps.iter().zip([&files.out, &files.error]) {
+            if let Some(pump) = pumps.running.get(number) {
+                // One that is gone writes nothing any more.
+                drop(pump.send(Box::new(Wish::Files(files.clone()))));
+            }
+        }
     }
 }

@@ -21,8 +21,13 @@ pub(super) async fn monitor(engine: &Engine, argument: &Value, on: bool) -> Meth
     Ok(Answer::Value(format!(r#"{{"success":true,"pm_id":{id}}}"#)))
 }
 
-/// Opens all log files by their paths again; does not wait for it, as PM2 does not.
-pub(super) fn reload_logs(engine: &Engine) -> Answer {
-    engine.reload_logs();
-    Answer::Value("{}".to_owned())
+/// Opens all log files by their paths again; does not wait for it, as PM2 does not. With `{rotate: true}` the logs go on
+/// in files with higher numbers, and the answer comes when they do.
+pub(super) async fn reload_logs(engine: &Engine, options: &Value) -> MethodResult {
+    if options.get("rotate") == Some(&Value::Bool(true)) {
+        engine.continue_logs().await?;
+    } else {
+        engine.reload_logs();
+    }
+    Ok(Answer::Value("{}".to_owned()))
 }

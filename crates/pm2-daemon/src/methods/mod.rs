@@ -143,7 +143,7 @@ async fn call(engine: &Arc<Engine>, method: &str, args: &[Box<RawValue>]) -> Met
         "sendLineToStdin" => message::send_line(engine, first).await,
         "sendSignalToProcessId" => signal::to_id(engine, &first).await,
         "sendSignalToProcessName" => signal::to_name(engine, &first).await,
-        "reloadLogs" => Ok(meta::reload_logs(engine)),
+        "reloadLogs" => meta::reload_logs(engine, &first).await,
         "notifyKillPM2" => Ok(kill::notify(engine)),
         "killMe" => Ok(kill::kill_me(engine, &first)),
         _ => Err(unknown(method)),

@@ -1,0 +1,264 @@
+//! What happens to rotated files: too old ones are removed at once, the others are compressed on a thread of their own
+//! that lives as long as it has something to do.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pm2_core::logs::rotated::{self, Codec, Rotated};
+
+use super::registry::OpenFiles;
+use super::rotation::Plan;
+use crate::journal::Journal;
+use crate::sys::leave_signals_to_others;
+
+/// What is being written has this behind its name.
+const PART: &str = ".part";
+
+/// Looks after rotated files; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Archive {
+    journal: Journal,
+    /// What may look like a rotated file, but is written.
+    open: Arc<OpenFiles>,
+    work: Arc<Mutex<Work>>,
+}
+
+#[derive(Default)]
+struct Work {
+    /// Logs whose rotated files are to be compressed.
+    logs: Vec<(PathBuf, Codec)>,
+    is_running: bool,
+}
+
+impl Archive {
+    pub(super) fn new(journal: Journal, open: Arc<OpenFiles>) -> Archive {
+        Archive { journal, open, work: Arc::default() }
+    }
+
+    /// Removes what the plan does not keep, and has the rest compressed. Files that are being written are left alone.
+    pub(super) fn tend(&self, log: &Path, plan: &Plan) {
+        let rotated = match self.list(log) {
+            Ok(rotated) => rotated,
+            Err(error) => {
+                self.journal
+                    .error(format_args!("cannot list the rotated files of {}: {error}", log.display()));
+                return;
+            }
+        };
+        let n_surplus = surplus(&rotated, plan);
+        for file in &rotated[..n_surplus] {
+            if let Err(error) = fs::remove_file(&file.path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                self.journal.error(format_args!("cannot remove {}: {error}", file.path.display()));
+            }
+        }
+        if let Some(codec) = plan.compress
+            && rotated[n_surplus..].iter().any(|file| file.codec.is_none())
+        {
+            self.compress(log, codec);
+        }
+    }
+
+    fn list(&self, log: &Path) -> io::Result<Vec<Rotated>> {
+        let mut rotated = rotated::list(log)?;
+        rotated.retain(|file| !self.open.contains(&file.path));
+        Ok(rotated)
+    }
+
+    fn compress(&self, log: &Path, codec: Codec) {
+        let mut work = self.work.lock();
+        if !work.logs.iter().any(|(waiting, _)| waiting == log) {
+            work.logs.push((log.to_owned(), codec));
+        }
+        if work.is_running {
+            return;
+        }
+        work.is_running = true;
+        let archive = self.clone();
+        let thread = std::thread::Builder::new().name("archive".to_owned()).stack_size(512 * 1024);
+        let started = thread.spawn(move || {
+            leave_signals_to_others();
+            archive.run();
+        });
+        if let Err(error) = started {
+            work.is_running = false;
+            drop(work);
+            self.journal.error(format_args!("cannot compress rotated logs: {error}"));
+        }
+    }
+
+    fn run(&self) {
+        loop {
+            let next = {
+                let mut work = self.work.lock();
+                match work.logs.pop() {
+                    Some(next) => next,
+                    None => {
+                        work.is_running = false;
+                        return;
+                    }
+                }
+            };
+            let (log, codec) = next;
+            // The newest first: the others are closer to their removal.
+            for file in self.list(&log).unwrap_or_default().into_iter().rev() {
+                if file.codec.is_some() {
+                    continue;
+                }
+                match compress(&file.path, codec) {
+                    Ok(()) => {}
+                    // Removed meanwhile.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => {
+                        self.journal.error(format_args!("cannot compress {}: {error}", file.path.display()));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How many of the oldest have to go. What is compressed has to fit in twice for a while.
+fn surplus(rotated: &[Rotated], plan: &Plan) -> usize {
+    let by_count = plan.retain.map_or(0, |retain| rotated.len().saturating_sub(retain));
+    let Some(max_total) = plan.max_total else { return by_count };
+    let reserved = if plan.compress.is_some() { 2 * plan.max_size } else { plan.max_size };
+    let room = max_total.saturating_sub(reserved);
+    let mut total: u64 = rotated[by_count..].iter().map(|file| file.bytes).sum();
+    let by_size = rotated[by_count..]
+        .iter()
+        .take_while(|file| {
+            let is_over = total > room;
+            total -= file.bytes;
+            is_over
+        })
+        .count();
+    by_count + by_size
+}
+
+/// Puts a compressed file of the same age, owner and mode in the place of this one.
+fn compress(path: &Path, codec: Codec) -> io::Result<()> {
+    let with_suffix =
+        |suffix: &str| PathBuf::from([path.as_os_str(), suffix.as_ref()].join(std::ffi::OsStr::new("")));
+    let target = with_suffix(codec.suffix());
+    let part = with_suffix(&format!("{}{PART}", codec.suffix()));
+    let source = File::open(path)?;
+    let metadata = source.metadata()?;
+    let written = (|| {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let file = write(source, file, codec)?;
+        file.set_permissions(fs::Permissions::from_mode(metadata.mode() & 0o777))?;
+        // Only root may, and only then it matters.
+        drop(std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid())));
+        file.set_modified(metadata.modified()?)?;
+        // Removed while it was read: it was one too many.
+        path.symlink_metadata()?;
+        file.sync_all()?;
+        fs::rename(&part, &target)
+    })();
+    match written {
+        Ok(()) => fs::remove_file(path),
+        Err(error) => {
+            // There is nothing else to do about it.
+            drop(fs::remove_file(&part));
+            Err(error)
+        }
+    }
+}
+
+fn write(mut source: File, target: File, codec: Codec) -> io::Result<File> {
+    match codec {
+        Codec::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(target, flate2::Compression::best());
+            copy(&mut source, &mut encoder)?;
+            encoder.finish()
+        }
+        Codec::Zstd => {
+            let mut encoder = zstd::Encoder::new(target, 9)?;
+            encoder.include_checksum(true)?;
+            copy(&mut source, &mut encoder)?;
+            encoder.finish()
+        }
+    }
+}
+
+fn copy(source: &mut impl Read, target: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; 128 * 1024];
+    loop {
+        match source.read(&mut buffer)? {
+            0 => return Ok(()),
+            count => target.write_all(&buffer[..count])?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use chrono::Local;
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan(settings: serde_json::Value) -> Plan {
+        Plan::read(settings.as_object().unwrap(), &Local::now()).0
+    }
+
+    fn files(sizes: &[u64]) -> Vec<Rotated> {
+        let file =
+            |bytes| Rotated { path: PathBuf::new(), codec: None, bytes, modified: SystemTime::UNIX_EPOCH };
+        sizes.iter().copied().map(file).collect()
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let check =
+            |sizes: &[u64], settings, expected| assert_eq!(surplus(&files(sizes), &plan(settings)), expected);
+        check(&[1, 1, 1], json!({}), 0);
+        check(&[1, 1, 1], json!({"retain": 2}), 1);
+        check(&[1, 1, 1], json!({"retain": 0}), 3);
+        check(&[1, 1, 1], json!({"retain": "all"}), 0);
+        check(&[9, 8, 7], json!({"max_size": 10, "max_total_size": 40}), 0);
+        check(&[9, 8, 7], json!({"max_size": 10, "max_total_size": 30}), 1);
+        check(&[9, 8, 7], json!({"max_size": 10, "max_total_size": 30, "compress": true}), 2);
+        check(&[9, 8, 7], json!({"max_size": 10, "max_total_size": 9}), 3);
+        check(&[9, 8, 7], json!({"max_size": 10, "max_total_size": 30, "retain": 1}), 2);
+    }
+
+    #[test]
+    fn a_compressed_file_takes_the_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "line\n".repeat(100_000);
+        let then = SystemTime::now() - Duration::from_secs(3600);
+        for codec in [Codec::Gzip, Codec::Zstd] {
+            let path = folder.path().join("a__x.log");
+            fs::write(&path, &text).unwrap();
+            File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
+            compress(&path, codec).unwrap();
+            assert!(!path.exists());
+            let found = rotated::list(&folder.path().join("a.log")).unwrap();
+            let found = found.iter().find(|file| file.codec == Some(codec)).unwrap();
+            assert_eq!(found.modified, then);
+            assert!(found.bytes < 10_000);
+            let mut read = Vec::new();
+            let file = File::open(&found.path).unwrap();
+            match codec {
+                Codec::Gzip => flate2::read::GzDecoder::new(file).read_to_end(&mut read).unwrap(),
+                Codec::Zstd => zstd::Decoder::new(file).unwrap().read_to_end(&mut read).unwrap(),
+            };
+            assert_eq!(read, text.as_bytes());
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        assert_eq!(
+            compress(&folder.path().join("gone"), Codec::Gzip).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+}
