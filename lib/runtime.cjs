@@ -32,6 +32,9 @@ if (!process.chdir.disabled && (channel || process.send)) {
     });
   }
 
+  waitForWrites('stdout');
+  waitForWrites('stderr');
+
   // As under PM2, an unhandled rejection is reported and the app goes on;
   // `unhandled_rejections: "strict"` keeps Node's own rule.
   if (env.unhandled_rejections !== 'strict') {
@@ -40,6 +43,22 @@ if (!process.chdir.disabled && (channel || process.send)) {
       if (process.connected) process.send({ type: 'process:exception', data: describe(reason) });
     });
   }
+}
+
+// Into a full pipe Node writes in the background, and `process.exit()` drops what has not left. A write that waits
+// leaves nothing behind; the daemon reads all the time.
+function waitForWrites(name) {
+  const original = Object.getOwnPropertyDescriptor(process, name);
+  if (!original.get || !original.configurable) return;
+  Object.defineProperty(process, name, {
+    ...original,
+    get() {
+      Object.defineProperty(process, name, original);
+      const stream = process[name];
+      if (stream?._type === 'pipe') stream._handle?.setBlocking?.(true);
+      return stream;
+    },
+  });
 }
 
 // At a reload the daemon says so when the successor listens. Clients with an open connection must hear of it

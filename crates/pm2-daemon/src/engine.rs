@@ -102,6 +102,7 @@ impl Engine {
     pub(crate) fn reload_logs(&self) {
         let journal = self.supervisor.context.journal.clone();
         journal.log("Reloading logs...");
+        self.supervisor.context.logs.shared.settings.look();
         for job in self.supervisor.jobs() {
             let reopened = job.ask(Command::ReopenLogs);
             let journal = journal.clone();

@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::bus::Bus;
+use crate::logs::OwnLog;
 use crate::{clock, date_format};
 
 /// Writes lines of the form `<date>: PM2 <level>: <text>`; cheap to clone.
@@ -16,11 +17,19 @@ use crate::{clock, date_format};
 pub(crate) struct Journal {
     bus: Bus,
     date_format: Arc<str>,
+    /// Set when it is to be rotated.
+    own_log: Arc<OnceLock<OwnLog>>,
 }
 
 impl Journal {
     pub(crate) fn new(bus: Bus, date_format: &str) -> Journal {
-        Journal { bus, date_format: date_format.into() }
+        Journal { bus, date_format: date_format.into(), own_log: Arc::default() }
+    }
+
+    /// Keeps the log small from now on.
+    pub(crate) fn rotate(&self, log: OwnLog) {
+        // There is one for the life of a daemon.
+        drop(self.own_log.set(log));
     }
 
     /// A line that tools look for: starts, exits, kills.
@@ -46,7 +55,12 @@ impl Journal {
             format!("{date}: PM2 {level}: {text}\n")
         };
         // A full disk must not end the daemon; there is nowhere else to complain.
-        drop(std::io::stdout().lock().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush()));
+        let mut log = std::io::stdout().lock();
+        drop(log.write_all(line.as_bytes()).and_then(|()| log.flush()));
+        if let Some(own) = self.own_log.get() {
+            own.keep_small();
+        }
+        drop(log);
         if !self.date_format.is_empty() {
             self.bus.publish("log:PM2", || {
                 let data = serde_json::Value::from(format!("{text}\n"));

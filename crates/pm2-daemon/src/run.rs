@@ -174,6 +174,7 @@ async fn serve(
     let journal = Journal::new(bus.clone(), &settings.log_date_format);
     let log_options = LogOptions {
         settings: home.module_conf_file.clone(),
+        own_log: Some(home.log_file.clone()),
         mode: settings.log_mode,
         since: left.as_ref().map(|(state, _)| state.at),
     };

@@ -47,25 +47,20 @@ pub struct Rotated {
     pub modified: SystemTime,
 }
 
-/// The path that a log gets when it is rotated: the first that is free of `<stem>__<date>.log`, `<stem>__<date>_1.log`
-/// and so on, compressed or not. A slash in the date becomes a dash.
+/// The path that a log gets when it is rotated: `<stem>__<date>.log`, or with a number that is higher than that of any file
+/// of the same date, compressed or not. A slash in the date becomes a dash.
 #[must_use]
 pub fn free_path(log: &Path, date: &str) -> PathBuf {
-    let date = date.replace('/', "-");
     let stem = stem(log);
-    let is_taken = |path: &PathBuf| {
-        let compressed = |codec: Codec| PathBuf::from(format!("{}{}", path.display(), codec.suffix()));
-        path.symlink_metadata().is_ok()
-            || compressed(Codec::Gzip).exists()
-            || compressed(Codec::Zstd).exists()
+    let beginning = format!("{stem}__{}", date.replace('/', "-"));
+    let number_of = |name: &str| {
+        let rest = plain_name(name).strip_suffix(".log")?.strip_prefix(&beginning)?;
+        if rest.is_empty() { Some(0) } else { rest.strip_prefix('_')?.parse::<u64>().ok() }
     };
-    (0_u64..)
-        .map(|number| {
-            let number = if number == 0 { String::new() } else { format!("_{number}") };
-            log.with_file_name(format!("{stem}__{date}{number}.log"))
-        })
-        .find(|path| !is_taken(path))
-        .unwrap_or_default()
+    let entries = std::fs::read_dir(folder_of(log)).into_iter().flatten().flatten();
+    let highest = entries.filter_map(|entry| number_of(entry.file_name().to_str()?)).max();
+    let number = highest.map_or(String::new(), |number| format!("_{}", number.saturating_add(1)));
+    log.with_file_name(format!("{beginning}{number}.log"))
 }
 
 /// The rotated files of a log, the oldest first.
@@ -73,19 +68,14 @@ pub fn free_path(log: &Path, date: &str) -> PathBuf {
 /// # Errors
 /// The folder cannot be read.
 pub fn list(log: &Path) -> io::Result<Vec<Rotated>> {
-    let folder = match log.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let beginning = format!("{}__", stem(log));
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
+    for entry in std::fs::read_dir(folder_of(log))? {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str().filter(|name| name.starts_with(&beginning)) else { continue };
         let codec = Codec::of(name);
-        let plain = codec.map_or(name, |codec| name.strip_suffix(codec.suffix()).unwrap_or(name));
-        if !plain.ends_with(".log") {
+        if !plain_name(name).ends_with(".log") {
             continue;
         }
         // Removed meanwhile: it does not belong to it any more.
@@ -102,7 +92,7 @@ pub fn list(log: &Path) -> io::Result<Vec<Rotated>> {
 fn by_number(a: &Path, b: &Path) -> Ordering {
     let plain = |path: &Path| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let name = Codec::of(name).map_or(name, |codec| name.strip_suffix(codec.suffix()).unwrap_or(name));
+        let name = plain_name(name);
         let name = name.strip_suffix(".log").unwrap_or(name);
         let numbered =
             name.rsplit_once('_').and_then(|(date, number)| Some((date, number.parse::<u64>().ok()?)));
@@ -110,6 +100,15 @@ fn by_number(a: &Path, b: &Path) -> Ordering {
         (date.to_owned(), number)
     };
     plain(a).cmp(&plain(b))
+}
+
+/// The name that a compressed file had before.
+fn plain_name(name: &str) -> &str {
+    Codec::of(name).and_then(|codec| name.strip_suffix(codec.suffix())).unwrap_or(name)
+}
+
+fn folder_of(log: &Path) -> &Path {
+    log.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The name without an ending of three letters.
@@ -145,6 +144,9 @@ mod tests {
         check(".log", "d", ".log__d.log");
         fs::write(folder.path().join("app-out__z.log.gz"), "").unwrap();
         check("app-out.log", "z", "app-out__z_1.log");
+        // A number is not used again: it says which one is older.
+        fs::remove_file(folder.path().join("app-out__z.log.gz")).unwrap();
+        check("app-out.log", "z", "app-out__z_2.log");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(super) struct Archive {
     /// What may look like a rotated file, but is written.
     open: Arc<OpenFiles>,
     work: Arc<Mutex<Work>>,
+    /// Held while files are removed or take the place of others: what was removed must not come back.
+    changing: Arc<Mutex<()>>,
 }
 
 #[derive(Default)]
@@ -36,32 +38,37 @@ struct Work {
 
 impl Archive {
     pub(super) fn new(journal: Journal, open: Arc<OpenFiles>) -> Archive {
-        Archive { journal, open, work: Arc::default() }
+        Archive { journal, open, work: Arc::default(), changing: Arc::default() }
     }
 
     /// Removes what the plan does not keep, and has the rest compressed. Files that are being written are left alone.
     pub(super) fn tend(&self, log: &Path, plan: &Plan) {
+        let (compresses, failures) = self.remove_surplus(log, plan);
+        if let (true, Some(codec)) = (compresses, plan.compress) {
+            self.compress(log, codec);
+        }
+        for failure in failures {
+            self.journal.error(failure);
+        }
+    }
+
+    /// Whether something is left to compress, and what went wrong.
+    fn remove_surplus(&self, log: &Path, plan: &Plan) -> (bool, Vec<String>) {
+        let _alone = self.changing.lock();
         let rotated = match self.list(log) {
             Ok(rotated) => rotated,
             Err(error) => {
-                self.journal
-                    .error(format_args!("cannot list the rotated files of {}: {error}", log.display()));
-                return;
+                return (false, vec![format!("cannot list the rotated files of {}: {error}", log.display())]);
             }
         };
-        let n_surplus = surplus(&rotated, plan);
-        for file in &rotated[..n_surplus] {
-            if let Err(error) = fs::remove_file(&file.path)
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                self.journal.error(format_args!("cannot remove {}: {error}", file.path.display()));
+        let (surplus, kept) = rotated.split_at(surplus(&rotated, plan));
+        let failures = surplus.iter().filter_map(|file| match fs::remove_file(&file.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Some(format!("cannot remove {}: {error}", file.path.display()))
             }
-        }
-        if let Some(codec) = plan.compress
-            && rotated[n_surplus..].iter().any(|file| file.codec.is_none())
-        {
-            self.compress(log, codec);
-        }
+            _ => None,
+        });
+        (kept.iter().any(|file| file.codec.is_none()), failures.collect())
     }
 
     fn list(&self, log: &Path) -> io::Result<Vec<Rotated>> {
@@ -110,7 +117,7 @@ impl Archive {
                 if file.codec.is_some() {
                     continue;
                 }
-                match compress(&file.path, codec) {
+                match compress(&file.path, codec, &self.changing) {
                     Ok(()) => {}
                     // Removed meanwhile.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -143,7 +150,7 @@ fn surplus(rotated: &[Rotated], plan: &Plan) -> usize {
 }
 
 /// Puts a compressed file of the same age, owner and mode in the place of this one.
-fn compress(path: &Path, codec: Codec) -> io::Result<()> {
+fn compress(path: &Path, codec: Codec, changing: &Mutex<()>) -> io::Result<()> {
     let with_suffix =
         |suffix: &str| PathBuf::from([path.as_os_str(), suffix.as_ref()].join(std::ffi::OsStr::new("")));
     let target = with_suffix(codec.suffix());
@@ -157,19 +164,17 @@ fn compress(path: &Path, codec: Codec) -> io::Result<()> {
         // Only root may, and only then it matters.
         drop(std::os::unix::fs::fchown(&file, Some(metadata.uid()), Some(metadata.gid())));
         file.set_modified(metadata.modified()?)?;
+        file.sync_all()?;
+        let _alone = changing.lock();
         // Removed while it was read: it was one too many.
         path.symlink_metadata()?;
-        file.sync_all()?;
-        fs::rename(&part, &target)
+        fs::rename(&part, &target)?;
+        fs::remove_file(path)
     })();
-    match written {
-        Ok(()) => fs::remove_file(path),
-        Err(error) => {
-            // There is nothing else to do about it.
-            drop(fs::remove_file(&part));
-            Err(error)
-        }
-    }
+    written.inspect_err(|_| {
+        // There is nothing else to do about it.
+        drop(fs::remove_file(&part));
+    })
 }
 
 fn write(mut source: File, target: File, codec: Codec) -> io::Result<File> {
@@ -241,7 +246,7 @@ mod tests {
             let path = folder.path().join("a__x.log");
             fs::write(&path, &text).unwrap();
             File::options().append(true).open(&path).unwrap().set_modified(then).unwrap();
-            compress(&path, codec).unwrap();
+            compress(&path, codec, &Mutex::default()).unwrap();
             assert!(!path.exists());
             let found = rotated::list(&folder.path().join("a.log")).unwrap();
             let found = found.iter().find(|file| file.codec == Some(codec)).unwrap();
@@ -257,7 +262,7 @@ mod tests {
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         assert_eq!(
-            compress(&folder.path().join("gone"), Codec::Gzip).unwrap_err().kind(),
+            compress(&folder.path().join("gone"), Codec::Gzip, &Mutex::default()).unwrap_err().kind(),
             io::ErrorKind::NotFound
         );
     }

@@ -212,7 +212,7 @@ mod tests {
 
     fn writer() -> (LogWriter, Bus) {
         let bus = Bus::default();
-        let options = LogOptions { settings: "/dev/null".into(), mode: 0o600, since: None };
+        let options = LogOptions { settings: "/dev/null".into(), own_log: None, mode: 0o600, since: None };
         (LogWriter::start(options, Journal::new(bus.clone(), ""), bus.clone()).unwrap(), bus)
     }
 

@@ -5,6 +5,7 @@ mod archive;
 mod assemble;
 mod file;
 mod freeze;
+mod own;
 mod pump;
 mod registry;
 mod rotation;
@@ -25,6 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use assemble::LineFormat;
 pub(crate) use file::{Fault, LogFile, LogFileError};
 pub(crate) use freeze::FileTable;
+pub(crate) use own::OwnLog;
 pub(crate) use pump::Tap;
 pub(crate) use settings::{OwnSettings, SETTINGS_KEY};
 
@@ -90,6 +92,8 @@ pub(crate) struct Output {
 pub(crate) struct LogOptions {
     /// Where the settings of rotation are.
     pub(crate) settings: PathBuf,
+    /// The daemon's own log.
+    pub(crate) own_log: Option<PathBuf>,
     /// Permissions of new files.
     pub(crate) mode: u32,
     /// Until when rotation by time has been seen to, epoch ms; `None`: now.
@@ -105,12 +109,15 @@ impl LogWriter {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let shared = Shared::new(options.settings, options.mode, journal.clone());
+        if let Some(path) = options.own_log {
+            journal.rotate(OwnLog::new(path, Arc::downgrade(&shared)));
+        }
         let timed = timed::run(shared.clone(), options.since, journal.clone(), bus);
         std::thread::Builder::new().name("logs".to_owned()).stack_size(256 * 1024).spawn(move || {
             leave_signals_to_others();
             runtime.block_on(timed);
         })?;
-        let surroundings = Surroundings { journal, begun: Begun::default() };
+        let surroundings = Surroundings { journal, begun: Begun::default(), n_large: Arc::default() };
         Ok(LogWriter { runtime: handle, surroundings, shared, pumps: Arc::default() })
     }
 

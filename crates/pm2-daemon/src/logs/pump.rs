@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use memchr::{memchr, memrchr};
 use tokio::io::unix::AsyncFd;
@@ -18,7 +19,7 @@ use super::file::{Attached, Change, LogFile};
 use crate::bus::Bus;
 use crate::clock::epoch_ms;
 use crate::journal::Journal;
-use crate::sys::{pipe_capacity, watch_descriptor};
+use crate::sys::{enlarge_pipe, pipe_capacity, watch_descriptor};
 use crate::zone::Zone;
 
 /// Bytes taken from a pipe at a time.
@@ -87,6 +88,32 @@ impl From<Arc<LogFile>> for Destination {
 pub(super) struct Surroundings {
     pub(super) journal: Journal,
     pub(super) begun: Begun,
+    /// How many streams have large pipes.
+    pub(super) n_large: Arc<AtomicUsize>,
+}
+
+/// The pipe of an app that writes much has this size; the others have what the system gives them.
+const LARGE_PIPE: usize = 256 * 1024;
+/// A user may have 64 MiB in all pipes, then new ones become tiny.
+const MAX_LARGE_PIPES: usize = 64;
+
+/// The right to have a large pipe.
+struct Large(Arc<AtomicUsize>);
+
+impl Large {
+    fn take(n_large: &Arc<AtomicUsize>) -> Option<Large> {
+        if n_large.fetch_add(1, Ordering::Relaxed) < MAX_LARGE_PIPES {
+            return Some(Large(n_large.clone()));
+        }
+        n_large.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Runs until the pipe ends, or until it is asked to stop: then it gives what it has, and for whom.
@@ -103,6 +130,7 @@ pub(super) async fn run(
             return None;
         }
     };
+    let mut large = None;
     let mut stream = Stream::new(files, tap, carry, line, surroundings);
     loop {
         tokio::select! {
@@ -110,7 +138,14 @@ pub(super) async fn run(
                 let Ok(mut ready) = ready else { return None };
                 for _ in 0..CHUNKS_PER_TURN {
                     match stream.take_from(&pipe) {
-                        Ok(count) if count > 0 => {}
+                        Ok(count) if count > 0 => {
+                            if count == CHUNK && large.is_none() {
+                                large = Large::take(&surroundings.n_large);
+                                if large.is_some() {
+                                    enlarge_pipe(pipe.get_ref(), LARGE_PIPE);
+                                }
+                            }
+                        }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                             ready.clear_ready();
                             break;
@@ -301,9 +336,13 @@ impl Stream {
             self.emit(&text);
         }
         for target in &mut self.targets {
-            let held = std::mem::take(&mut target.held);
+            let mut held = std::mem::take(&mut target.held);
             target.share.set(0);
             if !held.is_empty() {
+                if target.file.is_shared() {
+                    // What another stream writes next is a line of its own.
+                    held.push(b'\n');
+                }
                 append(&target.file, &held, &self.surroundings.journal, &self.tap.bus);
             }
         }

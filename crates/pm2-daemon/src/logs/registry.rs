@@ -51,8 +51,8 @@ impl Shared {
         path: &Path,
         own: OwnSettings,
     ) -> Result<Arc<LogFile>, LogFileError> {
-        let known = self.known(path);
-        let file = match known {
+        self.settings.look();
+        let file = match self.known(path) {
             Some(file) => {
                 file.reopen()?;
                 file.set_own(own);

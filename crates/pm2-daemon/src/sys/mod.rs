@@ -31,7 +31,7 @@ pub(crate) use succession::{
     is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again, without_signals,
 };
 pub(crate) use unix::{
-    Exit, Launch, Sample, Signal, Steering, channel_pair, group_exists, output_pipe, peer_is_trusted,
-    pipe_capacity, poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name,
-    watch_descriptor,
+    Exit, Launch, Sample, Signal, Steering, channel_pair, enlarge_pipe, group_exists, output_pipe,
+    peer_is_trusted, pipe_capacity, poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor,
+    signal_by_name, watch_descriptor,
 };

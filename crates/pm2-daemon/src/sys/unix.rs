@@ -141,6 +141,17 @@ pub(crate) fn pipe_capacity(pipe: &OwnedFd) -> usize {
     capacity.and_then(|capacity| usize::try_from(capacity).ok()).unwrap_or(64 * 1024)
 }
 
+/// Makes a pipe larger, where the system can and the user still may.
+pub(crate) fn enlarge_pipe(pipe: &OwnedFd, capacity: usize) {
+    #[cfg(target_os = "linux")]
+    if let Ok(capacity) = i32::try_from(capacity) {
+        // Too much for this user: it stays as it is.
+        let _ = nix::fcntl::fcntl(pipe, nix::fcntl::FcntlArg::F_SETPIPE_SZ(capacity));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (pipe, capacity);
+}
+
 /// Allows this process as many descriptors as the system lets it; each app takes five. The apps
 /// inherit the limit, as they do from Node.
 pub(crate) fn raise_descriptor_limit() {
