@@ -23,15 +23,15 @@ mod unix;
 
 pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
-    ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of, spawn_process,
-    wait_for_exit,
+    ProcessWatch, Sampler, adopt_orphans, children, close_from, group_members, memory_file, parent_of,
+    spawn_process, standing_of, variables_of, wait_for_exit,
 };
 pub(crate) use sockets::{accept, n_unaccepted, steer};
 pub(crate) use succession::{
     is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again, without_signals,
 };
 pub(crate) use unix::{
-    Exit, Launch, Sample, Signal, Steering, channel_pair, group_exists, output_pipe, peer_is_trusted,
-    pipe_capacity, poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name,
-    watch_descriptor,
+    Exit, Launch, Sample, Signal, Standing, Steering, channel_pair, group_exists, output_pipe,
+    peer_is_trusted, pipe_capacity, poll_for_exit, raise_descriptor_limit, reap, send_signal,
+    send_with_descriptor, signal_by_name, watch_descriptor,
 };

@@ -35,6 +35,13 @@ pub(crate) struct Sample {
     pub(crate) cpu: Duration,
 }
 
+/// Where a process stands among others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) group: i32,
+    pub(crate) session: i32,
+}
+
 /// To which sockets of a group new connections go. A socket's number is its place in the order of `listen`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Steering {
@@ -93,6 +100,12 @@ pub(crate) async fn poll_for_exit(pid: i32) -> Exit {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Reaps a child that has ended and that nobody waits for. Does nothing while it lives.
+pub(crate) fn reap(pid: i32) {
+    // SAFETY: no status is asked for; WNOHANG never blocks.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
 }
 
 /// Whether the process group still has a member (a zombie counts).
