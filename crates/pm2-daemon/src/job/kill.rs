@@ -10,7 +10,7 @@ use crate::host::{Kin, ProcessHost};
 use crate::ipc::AppMessage;
 use crate::journal::Journal;
 use crate::settings::Settings;
-use crate::sys::{Exit, ProcessWatch, Signal};
+use crate::sys::{Exit, ProcessWatch, Signal, kill_cgroup};
 
 /// How an app is to be ended.
 pub(crate) struct KillPlan {
@@ -90,6 +90,7 @@ pub(crate) async fn end<Order>(
             }
             () = tree.others_gone(), if ended.is_some() => {
                 if !tree.find_leftovers(signal) {
+                    host.leave(&tree.kin);
                     return Ok(ended.expect("checked by the guard"));
                 }
             }
@@ -112,6 +113,7 @@ pub(crate) async fn end<Order>(
                 let left = tree.n_alive();
                 if killed {
                     journal.error(format_args!("Process with pid {pid} could not be killed"));
+                    host.leave(&tree.kin);
                     return Err(Survivors { root_ended: ended.is_some() });
                 }
                 journal.log(format_args!(
@@ -151,6 +153,7 @@ pub(crate) async fn end_family(
             () = tokio::time::sleep_until(deadline) => {}
         }
         if killed {
+            host.leave(kin);
             return Err(Survivors { root_ended: true });
         }
         journal.log(format_args!(
@@ -162,6 +165,7 @@ pub(crate) async fn end_family(
         signal = Signal::KILL;
         deadline = Instant::now() + plan.timeout;
     }
+    host.leave(kin);
     Ok(())
 }
 
@@ -181,7 +185,13 @@ impl Tree<'_> {
     /// Adds descendants that are not followed yet, and forgets whoever has ended: its pid may belong to a
     /// stranger by now.
     fn find(&mut self) {
-        self.others.retain(|other| !other.is_gone());
+        self.others.retain(|other| {
+            let is_gone = other.is_gone();
+            if is_gone {
+                other.reap();
+            }
+            !is_gone
+        });
         if self.whole {
             let found = self.host.family(&self.kin, &self.others);
             self.others.extend(found);
@@ -189,6 +199,13 @@ impl Tree<'_> {
     }
 
     fn signal(&self, signal: Signal) {
+        if self.whole
+            && signal == Signal::KILL
+            && let Some(group) = &self.kin.group
+        {
+            // Also whoever is being started at this moment.
+            kill_cgroup(group);
+        }
         for other in &self.others {
             other.signal(signal);
         }
@@ -201,6 +218,7 @@ impl Tree<'_> {
     async fn others_gone(&mut self) {
         while let Some(last) = self.others.last() {
             last.gone().await;
+            last.reap();
             self.others.pop();
         }
     }
