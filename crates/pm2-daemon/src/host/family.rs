@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::Tracking;
 use crate::handover::KinState;
 use crate::sys::{
-    ProcessWatch, Standing, cgroup_members, children, group_exists, group_members, parent_of, standing_of,
-    variables_of,
+    ProcessWatch, Standing, cgroup_members, children, group_exists, group_members, parent_of, remove_cgroup,
+    standing_of, variables_of,
 };
 
 /// A chain of parents deeper than this is an attack.
@@ -67,11 +67,18 @@ impl Kin {
 }
 
 /// All descendants that live, beside those that are known. `orphans` are the children of this process that it has not
-/// started itself; `None` when orphans go elsewhere.
-pub(super) fn find(kin: &Kin, orphans: Option<Vec<i32>>, known: &[ProcessWatch]) -> Vec<ProcessWatch> {
+/// started itself; `None` when orphans go elsewhere. With a control group they need not be looked at; an empty one goes.
+pub(super) fn find(
+    kin: &Kin,
+    orphans: impl FnOnce() -> Option<Vec<i32>>,
+    known: &[ProcessWatch],
+) -> Vec<ProcessWatch> {
     let mut search = Search { seen: known.iter().map(ProcessWatch::pid).collect(), found: Vec::new() };
     if !kin.root_ended {
         search.below(kin.root, 0);
+    } else if kin.group.as_deref().is_some_and(remove_cgroup) {
+        // Nobody was in there.
+        return Vec::new();
     }
     for parent in known {
         let before = search.found.len();
@@ -81,6 +88,7 @@ pub(super) fn find(kin: &Kin, orphans: Option<Vec<i32>>, known: &[ProcessWatch])
             search.found.truncate(before);
         }
     }
+    let orphans = if kin.group.is_some() { Some(Vec::new()) } else { orphans() };
     match orphans {
         Some(orphans) => {
             for orphan in orphans {

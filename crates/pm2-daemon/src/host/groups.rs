@@ -45,18 +45,14 @@ impl Groups {
 
     /// Removes the group, as soon as it is empty.
     pub(super) fn leave(&self, group: &Path) {
-        remove_cgroup(group);
-        if group.exists() {
+        if !remove_cgroup(group) {
             self.left.lock().push(group.to_owned());
         }
     }
 
     /// Removes those that were left and have become empty.
     pub(super) fn retry(&self) {
-        self.left.lock().retain(|group| {
-            remove_cgroup(group);
-            group.exists()
-        });
+        self.left.lock().retain(|group| !remove_cgroup(group));
     }
 
     /// Removes empty groups of daemons that are no more.

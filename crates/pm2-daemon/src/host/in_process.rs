@@ -81,7 +81,7 @@ impl ProcessHost for InProcessHost {
     }
 
     fn family(&self, of: &Kin, known: &[ProcessWatch]) -> Vec<ProcessWatch> {
-        let orphans = (self.tracking == Tracking::Subreaper).then(|| self.own.orphans());
+        let orphans = || (self.tracking == Tracking::Subreaper).then(|| self.own.orphans());
         family::find(of, orphans, known)
     }
 

@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -69,13 +70,19 @@ pub(crate) fn kill_cgroup(folder: &Path) {
     drop(fs::write(folder.join("cgroup.kill"), "1"));
 }
 
-/// Removes a group and all groups below it, as far as nobody is in there.
-pub(crate) fn remove_cgroup(folder: &Path) {
-    for below in folders(folder) {
-        remove_cgroup(&below);
+/// Removes a group and all groups below it, as far as nobody is in there; tells whether it is gone.
+pub(crate) fn remove_cgroup(folder: &Path) -> bool {
+    match fs::remove_dir(folder) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+        Err(_) => {
+            let below = folders(folder);
+            // With nothing below it there is somebody inside.
+            !below.is_empty()
+                && below.iter().filter(|below| !remove_cgroup(below)).count() == 0
+                && fs::remove_dir(folder).is_ok()
+        }
     }
-    // One that is not empty stays.
-    drop(fs::remove_dir(folder));
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {

@@ -19,7 +19,9 @@ pub(crate) fn cgroup_members(_folder: &Path) -> Vec<i32> {
 pub(crate) fn kill_cgroup(_folder: &Path) {}
 
 /// There is none.
-pub(crate) fn remove_cgroup(_folder: &Path) {}
+pub(crate) fn remove_cgroup(_folder: &Path) -> bool {
+    true
+}
 
 /// Cannot be done here.
 pub(crate) fn spawn_in_cgroup(_launch: &Launch, _folder: &Path) -> Option<io::Result<i32>> {
