@@ -179,7 +179,13 @@ async fn serve(
         since: left.as_ref().map(|(state, _)| state.at),
     };
     let logs = LogWriter::start(log_options, journal.clone(), bus.clone()).map_err(DaemonError::System)?;
-    let context = Context::new(Box::new(InProcessHost), logs, bus, journal.clone(), settings.clone());
+    let context = Context::new(
+        Box::new(InProcessHost::new(settings.cgroups)),
+        logs,
+        bus,
+        journal.clone(),
+        settings.clone(),
+    );
     let started_at = left.as_ref().map_or_else(epoch_ms, |(state, _)| state.engine.started_at);
     let (engine, mut wishes) = Engine::new(Supervisor::new(context), started_at);
 

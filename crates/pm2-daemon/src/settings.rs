@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) socket_owner: Option<(u32, u32)>,
     /// How many CPUs `instances: 0` means.
     pub(crate) n_cpus: usize,
+    /// Give each app a control group where the system lets us; `PM2_RS_CGROUPS`, yes unless it is `0`.
+    pub(crate) cgroups: bool,
     /// Folder for the app runtime's file.
     pub(crate) runtime_folder: PathBuf,
 }
@@ -82,6 +84,7 @@ impl Settings {
                 .unwrap_or(0o600),
             socket_owner: id("PM2_SOCKET_USER").zip(id("PM2_SOCKET_GROUP")),
             n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            cgroups: get("PM2_RS_CGROUPS").as_deref() != Some("0"),
             runtime_folder: home.to_owned(),
         }
     }
