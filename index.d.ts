@@ -145,6 +145,8 @@ declare namespace pm2 {
     pm_out_log_path: string
     pm_err_log_path: string
     pm_log_path?: string
+    /** Logs that cannot be written now. */
+    log_errors?: Array<{ path: string; error: string; since: number; lost_bytes: number }>
     pm_pid_path: string
     watch?: boolean | string | string[]
     autorestart: boolean
@@ -537,6 +539,27 @@ declare namespace pm2 {
     | 'smf' | 'sunos' | 'solaris'
     | (string & {})
 
+  interface LogWishes {
+    /** How many of the last lines are printed; 0: none. Default: 20. */
+    lines?: number
+    /** The lines alone, those of standard error to standard error. */
+    raw?: boolean
+    /** The date of the display before each line that comes: day.js format, or `true` for `YYYY-MM-DD-HH:mm:ss`. */
+    timestamp?: boolean | string
+    /** Only this stream. */
+    exclusive?: 'out' | 'err' | false
+    /** Text that is marked where it first occurs in a line that comes. */
+    highlight?: string
+    /** One JSON object per event, and nothing of the past. */
+    json?: boolean
+    /** `key=value` pairs, and nothing of the past. */
+    format?: boolean
+  }
+
+  interface LogStream {
+    close(): void
+  }
+
   interface StartupOptions {
     /** Whom the daemon and its apps belong to. Default: `$USER`, `$LOGNAME`, else the user of this process. */
     user?: string
@@ -743,6 +766,25 @@ declare namespace pm2 {
     /** Opens all log files anew, after something else moved them. */
     reloadLogs(callback: Callback<object>): void
     reloadLogs(): Promise<object>
+    /**
+     * With `{ rotate: true }` each log goes on in a new file with a higher number, such as `app-out-1.log`, and
+     * `pm_out_log_path` and the like name that one. npm pm2's daemon only opens the files anew.
+     */
+    reloadLogs(options: { rotate?: boolean }, callback: Callback<object>): void
+    reloadLogs(options: { rotate?: boolean }): Promise<object>
+
+    /**
+     * Prints the last lines of logs, by default 20 of each, also those in rotated and compressed files.
+     *
+     * @param target `all`, an id, a name, a namespace, or a pattern between slashes
+     */
+    printLogs(target?: string | number, lines?: number, raw?: boolean, timestamp?: boolean | string, exclusive?: 'out' | 'err' | false): Promise<void>
+    printLogs(target: string | number, options: LogWishes): Promise<void>
+    /**
+     * Prints the last lines as `printLogs` does, and then every line that comes. It keeps Node's loop alive until `close()`.
+     */
+    streamLogs(target?: string | number, lines?: number, raw?: boolean, timestamp?: boolean | string, exclusive?: 'out' | 'err' | false, highlight?: string): Promise<LogStream>
+    streamLogs(target: string | number, options: LogWishes): Promise<LogStream>
 
     /** Sends a packet to an app, which gets it whole in `process.on('message')`. Answers at once. */
     sendDataToProcessId(packet: Packet & { id: number }, callback: Callback<Success & { data: Packet }>): void

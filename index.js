@@ -13,7 +13,7 @@ module.exports.custom = API
 0 && (module.exports = {
   connect, disconnect, close, launchBus, killDaemon, kill, destroy,
   start, restart, reload, gracefulReload, stop, 'delete': pm2, list, describe, scale, reset,
-  dump, autodump, clearDump, resurrect, startup, uninstallStartup, flush, reloadLogs,
+  dump, autodump, clearDump, resurrect, startup, uninstallStartup, flush, reloadLogs, printLogs, streamLogs,
   sendDataToProcessId, sendLineToStdin, sendSignalToProcessName, sendSignalToProcessId,
   ping, getVersion, getPID, getProcessIdByName, monitorState
 })

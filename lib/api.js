@@ -15,6 +15,9 @@ const later = {
   get Session() {
     return require('./session').Session
   },
+  get logs() {
+    return require('./logs')
+  },
   get processes() {
     return require('./processes')
   },
@@ -230,12 +233,25 @@ class API {
   flush(...args) {
     return this.#answer(args, (link, target) => {
       if (target !== undefined && target !== null) checkOne(target)
-      return later.processes.flush(link, target, require('./home').paths(this.#folder).log)
+      return later.processes.flush(link, target, this.#daemonLog)
     })
   }
 
   reloadLogs(...args) {
-    return this.#answer(args, (link) => link.call('reloadLogs', {}))
+    return this.#answer(args, (link, options) => link.call('reloadLogs', options?.rotate === true ? { rotate: true } : {}))
+  }
+
+  printLogs(...args) {
+    return this.#answer(args, (link, ...params) => later.logs.printLogs(link, this.#daemonLog, params))
+  }
+
+  streamLogs(...args) {
+    const openBus = () => this.#session.openBus()
+    return this.#answer(args, (link, ...params) => later.logs.streamLogs(link, openBus, this.#daemonLog, params))
+  }
+
+  get #daemonLog() {
+    return require('./home').paths(this.#folder).log
   }
 
   // ---- talking to apps

@@ -42,9 +42,15 @@ function startup({ remove, home, env }, request) {
   return load().startup({ remove, executable: executable(), home, env: JSON.stringify(env) }, JSON.stringify(request))
 }
 
+/** Shows lines of logs: `{tail, show}`. */
+function logLines(wishes) {
+  const { LogLines } = load()
+  return new LogLines(JSON.stringify(wishes))
+}
+
 /** A YAML text: `{json}`, or `{error: {message, line, column}}`. */
 function parseYaml(text) {
   return load().parseYaml(text)
 }
 
-module.exports = { connect, parseYaml, ping, startup }
+module.exports = { connect, logLines, parseYaml, ping, startup }

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod error;
 mod lifelines;
+pub mod logs;
 
 use napi::Env;
 use napi_derive::{module_init, napi};

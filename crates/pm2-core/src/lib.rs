@@ -7,6 +7,7 @@ pub mod app;
 pub mod atomic_file;
 pub mod client;
 pub mod config;
+pub mod date_format;
 pub mod dump;
 pub mod home;
 pub mod logs;

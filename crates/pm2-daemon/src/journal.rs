@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 
 use crate::bus::Bus;
 use crate::logs::OwnLog;
-use crate::{clock, date_format};
+use pm2_core::date_format;
+
+use crate::clock;
 
 /// Writes lines of the form `<date>: PM2 <level>: <text>`; cheap to clone.
 ///

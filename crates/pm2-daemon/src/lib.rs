@@ -8,7 +8,6 @@ mod clock;
 mod cluster;
 mod context;
 mod cron;
-mod date_format;
 mod engine;
 mod handover;
 mod host;

@@ -2,3 +2,10 @@
 
 pub mod numbered;
 pub mod rotated;
+mod selection;
+mod show;
+mod tail;
+
+pub use selection::{Selection, Speaker};
+pub use show::{Form, ShowOptions, Shower, Shown, Stream};
+pub use tail::last_lines;

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, Local};
 use memchr::memchr;
+use pm2_core::date_format;
 use serde_json::Value;
 
-use crate::date_format;
 use crate::zone::Zone;
 
 /// A line longer than this is written in pieces: only the first has a date, and only the last an end.

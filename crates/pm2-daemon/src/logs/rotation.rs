@@ -5,11 +5,11 @@
 
 use chrono::{DateTime, Local, TimeZone};
 use memchr::{memchr, memrchr};
+use pm2_core::date_format;
 use pm2_core::logs::rotated::Codec;
 use serde_json::{Map, Value};
 
 use crate::cron::Schedule;
-use crate::date_format;
 use crate::zone::Zone;
 
 /// Settings by their names.

@@ -6,7 +6,8 @@ use chrono::{DateTime, Datelike, TimeZone, Timelike};
 
 /// Writes a date. Tokens are those of day.js 1.11 without plugins, specification `logs.md` §3;
 /// text in brackets is literal, everything else stands as it is.
-pub(crate) fn format<Zone: TimeZone>(format: &str, date: &DateTime<Zone>) -> String
+#[must_use]
+pub fn format<Zone: TimeZone>(format: &str, date: &DateTime<Zone>) -> String
 where
     Zone::Offset: std::fmt::Display,
 {
@@ -19,7 +20,8 @@ where
 }
 
 /// Writes a date with those tokens of moment.js that no language changes; pm2-logrotate names files with them.
-pub(crate) fn format_moment<Zone: TimeZone>(format: &str, date: &DateTime<Zone>) -> String
+#[must_use]
+pub fn format_moment<Zone: TimeZone>(format: &str, date: &DateTime<Zone>) -> String
 where
     Zone::Offset: std::fmt::Display,
 {
