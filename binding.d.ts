@@ -34,6 +34,16 @@ export declare class Connection {
   info(): ConnectionInfo
 }
 
+/** Shows lines of logs. */
+export declare class LogLines {
+  /** `wishes` is the JSON text of `{target?, raw?, json?, format?, exclusive?, timestamp?, highlight?}`. */
+  constructor(wishes: string)
+  /** The last lines of the logs of a list, the JSON text that the daemon gave. */
+  tail(list: string, daemonLog: string, count: number): Promise<ShownLines>
+  /** What an event of the bus looks like; null when it is not shown. `packet` is JSON text. */
+  show(topic: string, packet: string): ShownLines | null
+}
+
 /** Connects to the daemon of a home, launching one when none listens. Never rejects for a reason of the system. */
 export declare function connect(options: ConnectOptions): Promise<Connection | Refusal>
 
@@ -88,6 +98,14 @@ export interface Refusal {
   message: string
   /** Name for programs, such as `EACCES` or `PM2_NOT_RUNNING`. */
   code: string
+}
+
+/** Text to be printed. */
+export interface ShownLines {
+  /** On standard output. */
+  out: string
+  /** On standard error. */
+  err: string
 }
 
 /**

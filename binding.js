@@ -836,6 +836,7 @@ function __napiStampBindingTarget(exportsObject, target) {
 module.exports.__napiBindingTarget = __napiStampBindingTarget(nativeBinding, __napiLoadedBindingTarget)
 module.exports = nativeBinding
 module.exports.Connection = nativeBinding.Connection
+module.exports.LogLines = nativeBinding.LogLines
 module.exports.connect = nativeBinding.connect
 module.exports.moduleUrl = nativeBinding.moduleUrl
 module.exports.parseYaml = nativeBinding.parseYaml

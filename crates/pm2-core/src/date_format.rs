@@ -13,10 +13,11 @@ where
 {
     // Longest first, as day.js matches them.
     const TOKENS: &[&str] = &[
-        "YYYY", "MMMM", "dddd", "MMM", "ddd", "SSS", "YY", "MM", "DD", "dd", "HH", "hh", "mm", "ss", "ZZ",
-        "M", "D", "d", "H", "h", "a", "A", "m", "s", "Z",
+        "YYYY", "MMMM", "dddd", "YYY", "MMM", "ddd", "SSS", "YY", "MM", "DD", "dd", "HH", "hh", "mm", "ss",
+        "ZZ", "M", "D", "d", "H", "h", "a", "A", "m", "s", "Z", "Y",
     ];
-    with_tokens(TOKENS, format, date)
+    let offset_of_years = |token| if matches!(token, "YYY" | "Y") { "ZZ" } else { token };
+    with_tokens(TOKENS, offset_of_years, format, date)
 }
 
 /// Writes a date with those tokens of moment.js that no language changes; pm2-logrotate names files with them.
@@ -30,10 +31,15 @@ where
         "hh", "kk", "mm", "ss", "SS", "ZZ", "WW", "Y", "Q", "M", "D", "d", "E", "W", "H", "h", "k", "a", "A",
         "m", "s", "S", "X", "x", "Z",
     ];
-    with_tokens(TOKENS, format, date)
+    with_tokens(TOKENS, |token| token, format, date)
 }
 
-fn with_tokens<Zone: TimeZone>(tokens: &[&str], format: &str, date: &DateTime<Zone>) -> String
+fn with_tokens<Zone: TimeZone>(
+    tokens: &[&'static str],
+    meaning: fn(&'static str) -> &'static str,
+    format: &str,
+    date: &DateTime<Zone>,
+) -> String
 where
     Zone::Offset: std::fmt::Display,
 {
@@ -41,12 +47,12 @@ where
     let mut rest = format;
     while let Some(first) = rest.chars().next() {
         if first == '['
-            && let Some(end) = rest.find(']')
+            && let Some(end) = rest.find(']').filter(|end| *end > 1)
         {
             text.push_str(&rest[1..end]);
             rest = &rest[end + 1..];
         } else if let Some(token) = tokens.iter().find(|token| rest.starts_with(**token)) {
-            push_token(&mut text, token, date);
+            push_token(&mut text, meaning(token), date);
             rest = &rest[token.len()..];
         } else {
             text.push(first);
@@ -141,6 +147,9 @@ mod tests {
             ("MMM MMMM h hh a A m s SSS", "Nov November 3 03 pm PM 4 5 007"),
             ("Z ZZ [at] [Z]", "+01:00 +0100 at Z"),
             ("Do", "22o"),
+            // An odd number of them is nothing that day.js knows: the offset is what is left.
+            ("Y YYY YYYYY YYYYYY", "+0100 +0100 2026+0100 202626"),
+            ("[] [a[b] HHH MMMMM", "[] a[b 1515 November11"),
             ("", ""),
             ("ü[open", "ü[open"),
         ] {

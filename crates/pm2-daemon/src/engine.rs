@@ -104,6 +104,7 @@ impl Engine {
         journal.log("Reloading logs...");
         self.supervisor.context.logs.shared.settings.look();
         for job in self.supervisor.jobs() {
+            journal.log(format_args!("Reloading logs for process id {}", job.peek(|view| view.id)));
             let reopened = job.ask(Command::ReopenLogs);
             let journal = journal.clone();
             tokio::spawn(async move {

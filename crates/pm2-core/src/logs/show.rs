@@ -228,7 +228,7 @@ impl Shower {
         let data = data.as_str().map_or_else(|| data.to_string(), str::to_owned);
         let mut shown = Shown::default();
         if self.options.form == Form::Json {
-            let Some(stream) = stream else { return None };
+            let stream = stream?;
             let record = json!({
                 "message": data.replace(['\r', '\n'], ""),
                 "timestamp": time_of(packet),

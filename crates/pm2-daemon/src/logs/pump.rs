@@ -274,12 +274,14 @@ impl Stream {
             Lines::Formatted(lines) => lines.into_pending(),
             Lines::Plain { is_mid_line } => Pending { bytes: Vec::new(), is_rest: is_mid_line },
         };
-        let destination =
-            |target: Target| Destination { file: Arc::clone(&target.file), held: target.held.clone() };
-        let files = match next_files {
-            Some(files) => files.into_iter().map(Destination::from).collect(),
-            None => targets.into_iter().map(destination).collect(),
-        };
+        let mut files: Vec<Destination> = targets
+            .into_iter()
+            .map(|target| Destination { file: Arc::clone(&target.file), held: target.held })
+            .collect();
+        // They have the same order; the line that has begun ends in the new ones.
+        for (destination, file) in files.iter_mut().zip(next_files.unwrap_or_default()) {
+            destination.file = file;
+        }
         Pump { pipe, files, tap, carry, line }
     }
 
