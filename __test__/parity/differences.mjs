@@ -170,6 +170,12 @@ export const differences = [
     reason: 'A function slot of the object inside the daemon of npm pm2.',
   },
   {
+    id: 'lines of logs are whole',
+    scenario: /^log-lines$/,
+    path: /^(dated|json|dated-worker)\//,
+    reason: 'npm pm2 puts dates and records around chunks: it cuts lines, loses the end of a chunk, and in cluster mode dates only its first line.',
+  },
+  {
     id: 'no container file in the start by script',
     scenario: /^start-script-options$/,
     path: /^out log$/,
