@@ -204,8 +204,10 @@ impl Case {
             _ => {}
         }
         if self.rotates {
+            // About a dozen files of each log.
+            let max_size = (self.streams[0].len() / 12).max(40_000);
             app["log_rotate"] =
-                json!({"max_size": "40K", "retain": "all", "rotateInterval": "", "compress": "zstd"});
+                json!({"max_size": max_size, "retain": "all", "rotateInterval": "", "compress": "zstd"});
         }
         app
     }
