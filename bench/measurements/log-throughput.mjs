@@ -1,7 +1,7 @@
 // 200 MB from one app into its log, beside `cat > file`, and the processor time of the daemon for it.
 
 import { execFile } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { call, connected } from '../lib/api.mjs'
 import { cpuTime } from '../lib/cpu.mjs'
@@ -16,12 +16,12 @@ export const rows = [
 ]
 
 export async function measure({ load, home }) {
+  const pm2 = await connected(load)
   const text = path.join(home, 'text')
   const size = MEGABYTES * 1e6
-  writeFileSync(text, line.repeat(Math.ceil(size / line.length)).slice(0, size))
-  const pm2 = await connected(load)
+  // On its disk: what is still to be written there would be paid for by who writes next.
+  writeFileSync(text, line.repeat(Math.ceil(size / line.length)).slice(0, size), { flush: true })
   const daemon = Number(readFileSync(path.join(home, 'pm2.pid'), 'utf8'))
-  // Each alone on the machine, and not the first to write where it writes.
   const cat = await copied(text, path.join(home, 'copy'))
   const plain = await written(pm2, home, text, daemon, { name: 'plain' })
   const { speed: dated } = await written(pm2, home, text, daemon, { name: 'dated', time: true })
@@ -35,6 +35,7 @@ function copied(text, file) {
     execFile('sh', ['-c', `cat "${text}" | cat > "${file}"`], (error) => {
       if (error) reject(error)
       else resolve(MEGABYTES / ((performance.now() - start) / 1000))
+      rmSync(file)
     })
   })
 }
@@ -52,5 +53,7 @@ async function written(pm2, home, text, daemon, options) {
   // A date before each line makes it longer.
   while (statSync(log).size < MEGABYTES * 1e6) await new Promise((resolve) => setTimeout(resolve, 2))
   const speed = MEGABYTES / ((performance.now() - start) / 1000)
-  return { speed, cpu: cpuTime(daemon) - before }
+  const cpu = cpuTime(daemon) - before
+  truncateSync(log)
+  return { speed, cpu }
 }
