@@ -312,13 +312,19 @@ fn run(
         }
         // From then on everything is in the files.
         let entry = client.until("it has ended", id, |entry| entry["pm2_env"]["status"] == "stopped");
-        until("all is compressed", || {
+        let is_compressed = || {
             let logs = ["out", "error", "both"].map(|kind| case.log(&home, kind));
             let moved = ["pm_out_log_path", "pm_err_log_path"]
                 .map(|key| PathBuf::from(entry["pm2_env"][key].as_str().unwrap()));
             let rotated = logs.iter().chain(&moved).flat_map(|log| rotated::list(log).unwrap());
             !case.rotates || rotated.into_iter().all(|file| file.codec.is_some())
-        });
+        };
+        // A build that is not optimised takes its time for large ones.
+        let deadline = Instant::now() + DEADLINE + Duration::from_millis(longest as u64 / 50);
+        while !is_compressed() {
+            assert!(Instant::now() < deadline, "{}: not all is compressed", case.name);
+            std::thread::sleep(Duration::from_millis(5));
+        }
         if meanwhile != Meanwhile::Flush || !case.rotates {
             case.check(&home, &entry, half);
         }
@@ -359,7 +365,11 @@ fn many_streams_can_be_told_from_their_files() {
         [Meanwhile::Nothing, Meanwhile::Flush, Meanwhile::Reload, Meanwhile::Continue, Meanwhile::Upgrade];
     for seed in 100..103 {
         for meanwhile in all {
-            run(seed, meanwhile, FORMS, 400, 10_000_000, 1024 * 1024);
+            for form in FORMS {
+                // Ten streams at once; beyond 64 MiB of begun lines those in files with several writers are torn.
+                let longest = if *form == "combined" { 5_000_000 } else { 10_000_000 };
+                run(seed, meanwhile, &[form], 400, longest, 1024 * 1024);
+            }
         }
     }
 }
