@@ -6,6 +6,8 @@
 
 mod family;
 mod in_process;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 use std::future::Future;
 use std::io;

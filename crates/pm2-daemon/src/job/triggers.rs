@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::cron::{self, Schedule};
 use super::spec::AppSpec;
+use crate::clock;
 use crate::handover::{Clock, CronState, TriggersState};
 use crate::sys::Sampler;
 use crate::watch::{Burst, Subscription, WatchPlan, Watches};
@@ -76,7 +77,7 @@ impl Triggers {
             return Ok(());
         }
         self.cron = None;
-        let now = Local::now();
+        let now = clock::local();
         let schedule =
             Schedule::parse(pattern, &now).map_err(|error| format!("cron_restart \"{pattern}\": {error}"))?;
         let next = schedule.next(&now);
@@ -163,7 +164,7 @@ impl Triggers {
         tokio::select! {
             () = due(cron) => {
                 if let Some(timetable) = cron {
-                    timetable.next = timetable.schedule.next(&Local::now());
+                    timetable.next = timetable.schedule.next(&clock::local());
                 }
                 Trigger::Cron
             }
@@ -189,7 +190,7 @@ async fn due(cron: &mut Option<Timetable>) {
             return;
         }
         // The clock may have been set back.
-        timetable.next = timetable.schedule.next(&Local::now()).map(|other| other.min(next));
+        timetable.next = timetable.schedule.next(&clock::local()).map(|other| other.min(next));
     }
     std::future::pending().await
 }

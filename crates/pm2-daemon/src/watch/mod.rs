@@ -66,6 +66,13 @@ impl Watches {
         Watches { journal, inputs: Mutex::new(None), next: AtomicU64::new(0) }
     }
 
+    /// Whoever holds the other end says what changes.
+    #[cfg(test)]
+    pub(crate) fn scripted(journal: Journal) -> (Watches, inputs::Receiver<Input>) {
+        let (inputs, received) = inputs::channel();
+        (Watches { journal, inputs: Mutex::new(Some(inputs)), next: AtomicU64::new(0) }, received)
+    }
+
     /// Begins to look for changes, and goes on where somebody has looked for them until `since`; the folders are walked
     /// on the thread.
     ///
