@@ -267,14 +267,18 @@ impl ProcessHost for ScriptedHost {
             tell(&self.bus, &format!("spawn {app}:{id} refused: {error}"));
             return Err(error);
         }
-        let number = {
+        let actor = {
             let mut n_started = self.cast.n_started.lock();
             *n_started += 1;
             FIRST_PID + *n_started - 1
         };
-        let pid = script.pid.unwrap_or(number);
-        let name = name_of(number);
-        tell(&self.bus, &format!("spawn {app}:{id} as {name}"));
+        let pid = script.pid.unwrap_or(actor);
+        let name = name_of(actor);
+        let number = match &*variable("NODE_APP_INSTANCE") {
+            "0" => String::new(),
+            number => format!(", instance {number}"),
+        };
+        tell(&self.bus, &format!("spawn {app}:{id} as {name}{number}"));
         let (signals, received) = mpsc::unbounded_channel();
         self.cast.actors.lock().insert(pid, signals);
         let (ended, end) = oneshot::channel();

@@ -395,6 +395,6 @@ fn line(topic: &str, packet: &Value) -> String {
         }
         "log:out" | "log:err" => format!("{topic} of {}: {}", who(), packet["data"]),
         "process:msg" => format!("message of {}: {}", who(), packet["raw"]),
-        other => format!("{other}: {}", packet),
+        other => format!("{other} of {}: {}", who(), packet["data"]),
     }
 }
