@@ -2,20 +2,20 @@
 //! their pipes and channels are real.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::future::poll_fn;
 use std::io::{self, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -128,9 +128,9 @@ impl Script {
         self
     }
 
-    /// What is measured of it is what that real process is.
-    pub(crate) fn measured_as(mut self, pid: i32) -> Script {
-        self.pid = Some(pid);
+    /// What is measured of it is what this very process is.
+    pub(crate) fn measured(mut self) -> Script {
+        self.pid = Some(std::process::id().cast_signed());
         self
     }
 
@@ -146,10 +146,20 @@ impl Script {
 pub(crate) struct Stillness {
     rounds: AtomicUsize,
     look: Notify,
-    is_still: Mutex<bool>,
-    still: Condvar,
+    wish: Mutex<Wish>,
+    granted: Condvar,
     #[allow(clippy::type_complexity)]
     witness: Mutex<Option<Box<dyn Fn() + Send>>>,
+}
+
+/// Of a thread that blocks.
+#[derive(Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    None,
+    /// The runtime has heard of it.
+    Heard,
+    Granted,
 }
 
 /// Descriptors are looked at so often before the clock goes on: each look may cause another event.
@@ -159,13 +169,12 @@ impl Stillness {
     /// A runtime of this thread. Its clock jumps to the next timer when it parks, even if something has just come in; so it
     /// does not park before that is out of the question.
     pub(crate) fn runtime(self: &Arc<Self>) -> tokio::runtime::Runtime {
-        let (parking, unparked) = (self.clone(), self.clone());
+        let parking = self.clone();
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .start_paused(true)
             .max_blocking_threads(1)
             .on_thread_park(move || parking.before_park())
-            .on_thread_unpark(move || *unparked.is_still.lock() = false)
             .build()
             .unwrap()
     }
@@ -179,8 +188,11 @@ impl Stillness {
         if let Some(witness) = &*self.witness.lock() {
             witness();
         }
-        *self.is_still.lock() = true;
-        self.still.notify_all();
+        let mut wish = self.wish.lock();
+        if *wish == Wish::Heard {
+            *wish = Wish::Granted;
+            self.granted.notify_all();
+        }
     }
 
     /// Called each time before the clock goes on, or somebody else does.
@@ -188,24 +200,28 @@ impl Stillness {
         *self.witness.lock() = Some(Box::new(witness));
     }
 
-    /// Keeps the runtime from parking once, and lets `other` threads finish what they have been told.
+    /// Keeps the runtime from parking, and each time lets `other` threads finish what they have been told.
     pub(crate) async fn keep<Other: Future>(&self, mut other: impl FnMut() -> Other) {
         loop {
             self.look.notified().await;
             let mut other = pin!(other());
-            while poll_fn(|context| Poll::Ready(other.as_mut().poll(context).is_pending())).await {
+            // Whoever is being woken by another thread is, for a moment, neither at rest nor about to run.
+            while other.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    /// Lets a thread that blocks wait until the runtime has nothing else to do. Only one at a time.
-    fn wait(&self) {
-        let mut is_still = self.is_still.lock();
-        while !*is_still {
-            self.still.wait(&mut is_still);
+    /// Lets the one thread that may block wait until the runtime has nothing else to do. The clock does not go on meanwhile.
+    fn wait(self: &Arc<Self>) {
+        let this = self.clone();
+        // It comes after everything that this thread has done.
+        Handle::current().spawn(async move { *this.wish.lock() = Wish::Heard });
+        let mut wish = self.wish.lock();
+        while *wish != Wish::Granted {
+            self.granted.wait(&mut wish);
         }
-        *is_still = false;
+        *wish = Wish::None;
     }
 }
 
@@ -222,6 +238,7 @@ pub(crate) struct Cast {
     /// By the app's name, for one process after the other; the last one goes on.
     scripts: Mutex<BTreeMap<String, VecDeque<Script>>>,
     actors: Mutex<BTreeMap<i32, mpsc::UnboundedSender<Signal>>>,
+    names: Mutex<BTreeMap<i32, String>>,
     n_started: Mutex<i32>,
 }
 
@@ -229,10 +246,14 @@ impl Cast {
     pub(crate) fn give(&self, app: &str, scripts: impl IntoIterator<Item = Script>) {
         self.scripts.lock().insert(app.to_owned(), scripts.into_iter().collect());
     }
+
+    /// Who has or had that pid, as a trace shows it.
+    pub(crate) fn name(&self, pid: i32) -> Option<String> {
+        self.names.lock().get(&pid).cloned()
+    }
 }
 
-/// As a trace shows it.
-pub(crate) fn name_of(number: i32) -> String {
+fn name_of(number: i32) -> String {
     format!("p{}", number - FIRST_PID + 1)
 }
 
@@ -274,6 +295,7 @@ impl ProcessHost for ScriptedHost {
         };
         let pid = script.pid.unwrap_or(actor);
         let name = name_of(actor);
+        self.cast.names.lock().insert(pid, name.clone());
         let number = match &*variable("NODE_APP_INSTANCE") {
             "0" => String::new(),
             number => format!(", instance {number}"),
@@ -293,7 +315,7 @@ impl ProcessHost for ScriptedHost {
             others: [input, error],
         };
         let cast = self.cast.clone();
-        tokio::runtime::Handle::current().spawn(async move {
+        Handle::current().spawn(async move {
             let exit = actor.play().await;
             cast.actors.lock().remove(&pid);
             // The job may have been given up.
@@ -310,7 +332,8 @@ impl ProcessHost for ScriptedHost {
     fn signal(&self, pid: i32, signal: Signal) -> io::Result<()> {
         let sent = self.cast.actors.lock().get(&pid).is_some_and(|actor| actor.send(signal).is_ok());
         let gone = if sent { "" } else { ", which is gone" };
-        tell(&self.bus, &format!("signal {} to pid={pid}{gone}", signal.name()));
+        let name = self.cast.name(pid).unwrap();
+        tell(&self.bus, &format!("signal {} to {name}{gone}", signal.name()));
         if sent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
     }
 
@@ -336,11 +359,10 @@ impl Actor {
         let born = Instant::now();
         let channel = std::os::unix::net::UnixStream::from(channel);
         channel.set_nonblocking(true).unwrap();
-        let (read, write) = UnixStream::from_std(channel).unwrap().into_split();
+        let read = UnixStream::from_std(channel.try_clone().unwrap()).unwrap();
         let say = |line: &str| {
-            let line = format!("{line}\n");
             // Nobody may listen any more.
-            drop(write.try_write(line.as_bytes()));
+            drop((&channel).write_all(format!("{line}\n").as_bytes()));
         };
         let mut lines = Some(BufReader::new(read).lines());
         let mut acts = script.acts;
@@ -399,13 +421,15 @@ impl Actor {
             Exit::Signal(number) => format!("dies of {}", Signal(number).name()),
         };
         tell(&bus, &format!("{name} {how}"));
-        drop((lines, write, output, others));
+        // A process that another test is just starting may have inherited it.
+        drop(channel.shutdown(Shutdown::Both));
+        drop((lines, channel, output, others));
         exit
     }
 }
 
 /// The next line; none when the channel has just been closed, and then never.
-async fn next_line(lines: &mut Option<Lines<BufReader<OwnedReadHalf>>>) -> Option<String> {
+async fn next_line(lines: &mut Option<Lines<BufReader<UnixStream>>>) -> Option<String> {
     let Some(reader) = lines else { return std::future::pending().await };
     let line = reader.next_line().await.ok().flatten();
     if line.is_none() {

@@ -232,6 +232,7 @@ fn reload_of_a_stopped_app() {
         stage.start("web", options(stage, json!({}))).await;
         stage.pass(5000).await;
         stage.stop(0).await;
+        stage.pass(1000).await;
         stage.reload(0).await;
     });
 }

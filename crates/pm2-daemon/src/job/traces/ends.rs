@@ -128,9 +128,7 @@ fn the_end_of_the_daemon() {
 fn a_hurried_end_of_the_daemon() {
     trace("a-hurried-end-of-the-daemon", async |stage| {
         stage.script("slow", [Script::new().ignores(libc::SIGINT)]);
-        stage.script("polite", [Script::new()]);
         stage.start("slow", json!({"kill_timeout": 60_000})).await;
-        stage.start("polite", json!({"kill_timeout": 60_000, "shutdown_with_message": true})).await;
         stage.pass(5000).await;
         stage.note("the daemon ends");
         stage.supervisor.context.begin_end();

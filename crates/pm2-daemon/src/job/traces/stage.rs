@@ -1,6 +1,6 @@
 //! A daemon without sockets, with scripted processes, and everything it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::bus::Bus;
 use crate::clock;
 use crate::context::Context;
-use crate::host::scripted::{Cast, Script, ScriptedHost, Stillness, name_of};
+use crate::host::scripted::{Cast, Script, ScriptedHost, Stillness};
 use crate::job::{Command, Farewell, JobHandle, Reply, Update};
 use crate::journal::Journal;
 use crate::logs::LogWriter;
@@ -251,7 +251,10 @@ impl Stage {
     }
 
     fn told(&self) -> String {
-        let told = self.told.lock();
+        let mut told = std::mem::take(&mut *self.told.lock());
+        if told.lines.iter().any(|(_, line)| line.contains("-cluster mode-")) {
+            order_by_strand(&mut told.lines);
+        }
         let mut text = String::new();
         let mut lines = told.lines.iter().peekable();
         let mut last = BTreeMap::<u32, &str>::new();
@@ -259,7 +262,7 @@ impl Stage {
             text.push_str(&format!("+{at}ms {}\n", self.tidy(line)));
         };
         let times = told.states.keys().chain(told.lines.iter().map(|(at, _)| at));
-        let times: std::collections::BTreeSet<u64> = times.copied().collect();
+        let times: BTreeSet<u64> = times.copied().collect();
         for at in &times {
             while let Some((_, line)) = lines.next_if(|(when, _)| when == at) {
                 push(at, line);
@@ -284,17 +287,58 @@ impl Stage {
     /// Without what differs from one run to the next.
     fn tidy(&self, line: &str) -> String {
         let mut line = line.replace(self.home.to_str().unwrap(), "<home>");
-        for number in (1..100).rev() {
-            line = line.replace(&(5_000_000 + number).to_string(), &name_of(5_000_000 + number));
+        // A number that is a pid is only taken for one where pids are named.
+        for before in ["pid=", "pid ", "process "] {
+            let Some((begin, rest)) = line.split_once(before) else { continue };
+            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            if let Some(name) = rest[..end].parse().ok().and_then(|pid| self.cast.name(pid)) {
+                line = format!("{begin}{before}{name}{}", &rest[end..]);
+            }
         }
-        let own = std::process::id();
-        line = line.replace(&format!("pid={own}"), "pid=own").replace(&format!(" {own} "), " own ");
         match line.split_once("current_memory=") {
             Some((before, after)) => {
                 format!("{before}current_memory=…{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
             }
             None => line,
         }
+    }
+}
+
+/// Brings what is said at the same moment into an order that does not depend on how fast the cluster's thread is: what
+/// clients ask for, then app by app what happens to it, then what clients hear.
+fn order_by_strand(lines: &mut [(u64, String)]) {
+    let mut strand = 0;
+    let mut of_actor = BTreeMap::new();
+    let mut key = |line: &str| {
+        if line.starts_with("call ") {
+            return 0;
+        }
+        if line.starts_with("answer ") || line.contains(" by a client ") {
+            return u32::MAX;
+        }
+        let words = line.split(|c: char| !c.is_alphanumeric() && !matches!(c, ':' | '_')).collect::<Vec<_>>();
+        let id = words.iter().find_map(|word| {
+            let (_, id) = word.split_once(':')?;
+            id.trim_start_matches("_old_").parse::<u32>().ok()
+        });
+        if let Some(id) = id {
+            strand = id + 1;
+            if line.starts_with("spawn ") {
+                of_actor.extend(words.iter().skip(3).map(|actor| ((*actor).to_owned(), strand)));
+            }
+        } else if let Some(of_actor) = words.iter().find_map(|word| of_actor.get(*word)) {
+            strand = *of_actor;
+        }
+        strand
+    };
+    let mut keyed: Vec<_> = lines.iter().map(|(at, line)| ((*at, key(line)), line.clone())).collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    for (line, ((at, _), mut text)) in lines.iter_mut().zip(keyed) {
+        // What a client publishes shows the state of that moment.
+        if let Some(end) = text.find(" by a client ").and_then(|_| text.rfind(',')) {
+            text.truncate(end);
+        }
+        *line = (at, text);
     }
 }
 

@@ -1,7 +1,5 @@
 //! What apps are restarted for by themselves: memory, times, files.
 
-use std::process::{Child, Stdio};
-
 use serde_json::json;
 use tokio::join;
 
@@ -10,34 +8,10 @@ use super::trace;
 use crate::host::scripted::Script;
 use crate::job::Command;
 
-const BEGIN: &str = "2026-03-04T12:00:00";
-
-/// A process with some memory.
-struct Resident(Child);
-
-impl Resident {
-    fn new() -> Resident {
-        let mut command = std::process::Command::new("cat");
-        Resident(command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap())
-    }
-
-    fn pid(&self) -> i32 {
-        i32::try_from(self.0.id()).unwrap()
-    }
-}
-
-impl Drop for Resident {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        drop(self.0.wait());
-    }
-}
-
 #[test]
 fn memory() {
-    let fat = Resident::new();
     trace("memory", async |stage| {
-        stage.script("web", [Script::new().obeys(libc::SIGINT, 30, 0).measured_as(fat.pid()), Script::new()]);
+        stage.script("web", [Script::new().obeys(libc::SIGINT, 30, 0).measured(), Script::new()]);
         stage.start("web", json!({"max_memory_restart": 1000})).await;
         stage.pass(60_000).await;
     });
@@ -45,9 +19,8 @@ fn memory() {
 
 #[test]
 fn memory_of_a_worker() {
-    let fat = Resident::new();
     trace("memory-of-a-worker", async |stage| {
-        let first = Script::new().is_online(10).listens(20).drains(40).measured_as(fat.pid());
+        let first = Script::new().is_online(10).listens(20).drains(40).measured();
         stage.script("web", [first, Script::new().is_online(10).listens(200)]);
         let options = json!({
             "max_memory_restart": 1000, "exec_mode": "cluster_mode", "exec_interpreter": stage.node(),
@@ -61,9 +34,8 @@ fn memory_of_a_worker() {
 /// It goes on with too much rather than not at all, and is not reloaded over and over.
 #[test]
 fn memory_of_a_worker_without_a_successor() {
-    let fat = Resident::new();
     trace("memory-of-a-worker-without-a-successor", async |stage| {
-        let first = Script::new().is_online(10).listens(20).drains(40).measured_as(fat.pid());
+        let first = Script::new().is_online(10).listens(20).drains(40).measured();
         let fails = Script::new().exits(50, 1);
         stage.script("web", [first, fails.clone(), fails, Script::new().is_online(10).listens(200)]);
         let options = json!({
