@@ -185,7 +185,7 @@ impl Job {
         if matches!(self.state, State::Launching { .. }) {
             // It counts as ready at this moment.
             self.assume_ready();
-            self.publish("online");
+            self.ready();
         }
         let (State::Launching { mut process, .. } | State::Online { mut process }) = self.conclude_launch()
         else {
@@ -212,10 +212,7 @@ impl Job {
                 view.pid = 0;
                 view.status = Status::Errored;
             }
-            self.context.journal.log(format_args!(
-                "Script {} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"",
-                spec.script
-            ));
+            self.context.journal.log(policy::gave_up(&spec, unstable_restarts));
             self.publish("restart overlimit");
             self.view.lock().created_at = None;
         }

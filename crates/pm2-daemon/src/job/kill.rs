@@ -75,7 +75,8 @@ pub(crate) async fn end<Order>(
         tree.signal(plan.signal);
     }
     let mut signal = (!asked).then_some(plan.signal);
-    let mut deadline = Instant::now() + plan.timeout;
+    let asked_at = Instant::now();
+    let mut deadline = asked_at + plan.timeout;
     let mut killed = false;
     let mut messages_open = true;
     let mut orders_open = true;
@@ -116,7 +117,8 @@ pub(crate) async fn end<Order>(
                 }
                 journal.log(format_args!(
                     "Process with pid {pid} still alive after {}ms, sending SIGKILL to {left} remaining pids...",
-                    plan.timeout.as_millis()
+                    // Less, if it was cut short.
+                    asked_at.elapsed().min(plan.timeout).as_millis()
                 ));
                 killed = true;
                 signal = Some(Signal::KILL);

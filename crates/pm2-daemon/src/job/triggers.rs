@@ -37,6 +37,8 @@ pub(super) enum Trigger {
 #[derive(Default)]
 pub(super) struct Triggers {
     cron: Option<Timetable>,
+    /// A pattern that could not be read, which was told.
+    unreadable: Option<String>,
     memory: Option<Guard>,
     files: Option<Files>,
 }
@@ -67,7 +69,7 @@ impl Triggers {
     /// Follows the app's pattern. One that goes on keeps its place.
     ///
     /// # Errors
-    /// What is wrong with the pattern; there is none then.
+    /// What is wrong with the pattern, once; there is none then.
     pub(super) fn follow(&mut self, spec: &AppSpec) -> Result<(), String> {
         let Some(pattern) = &spec.cron_restart else {
             self.cron = None;
@@ -77,9 +79,15 @@ impl Triggers {
             return Ok(());
         }
         self.cron = None;
+        if self.unreadable.as_ref() == Some(pattern) {
+            return Ok(());
+        }
         let now = clock::local();
-        let schedule =
-            Schedule::parse(pattern, &now).map_err(|error| format!("cron_restart \"{pattern}\": {error}"))?;
+        let schedule = Schedule::parse(pattern, &now).map_err(|error| {
+            self.unreadable = Some(pattern.clone());
+            format!("cron_restart \"{pattern}\": {error}")
+        })?;
+        self.unreadable = None;
         let next = schedule.next(&now);
         self.cron = Some(Timetable { pattern: pattern.clone(), read_at: now, schedule, next });
         Ok(())
@@ -130,7 +138,14 @@ impl Triggers {
             let burst = state.changed.map(|path| Burst::begun(path.into())).unwrap_or_default();
             Some(Files { plan: plan.clone(), subscription, burst })
         });
-        Triggers { cron: state.cron.and_then(Timetable::thaw), memory: None, files }
+        Triggers { cron: state.cron.and_then(Timetable::thaw), files, ..Triggers::default() }
+    }
+
+    /// The app has just been started: times that came before are over.
+    pub(super) fn forget_times(&mut self) {
+        if let Some(timetable) = &mut self.cron {
+            timetable.next = timetable.schedule.next(&clock::local());
+        }
     }
 
     /// What has changed until now has been dealt with.
@@ -160,7 +175,7 @@ impl Triggers {
 
     /// Completes when something is to be done. Nothing is lost when it is dropped before.
     pub(super) async fn next(&mut self) -> Trigger {
-        let Triggers { cron, memory, files } = self;
+        let Triggers { cron, memory, files, .. } = self;
         tokio::select! {
             () = due(cron) => {
                 if let Some(timetable) = cron {
