@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -139,6 +140,7 @@ pub(crate) struct KinState {
     /// Epoch ms of its start, as it knows it itself.
     pub(crate) started: i64,
     pub(crate) tracking: Tracking,
+    pub(crate) group: Option<PathBuf>,
 }
 
 /// What makes a job act without being asked.

@@ -1,9 +1,12 @@
 //! Who belongs to a process that was started for an app.
 
+use std::path::{Path, PathBuf};
+
 use super::Tracking;
 use crate::handover::KinState;
 use crate::sys::{
-    ProcessWatch, Standing, children, group_exists, group_members, parent_of, standing_of, variables_of,
+    ProcessWatch, Standing, cgroup_members, children, group_exists, group_members, parent_of, remove_cgroup,
+    standing_of, variables_of,
 };
 
 /// A chain of parents deeper than this is an attack.
@@ -22,16 +25,30 @@ pub(crate) struct Kin {
     pub(crate) started: i64,
     /// How descendants are found that are not its children any more.
     pub(crate) tracking: Tracking,
+    /// The control group that was made for it.
+    pub(crate) group: Option<PathBuf>,
 }
 
 impl Kin {
     pub(crate) fn freeze(&self) -> KinState {
-        KinState { root: self.root, started: self.started, tracking: self.tracking }
+        KinState {
+            root: self.root,
+            started: self.started,
+            tracking: self.tracking,
+            group: self.group.clone(),
+        }
     }
 
     /// Of a process of that job.
-    pub(crate) fn thaw(state: &KinState, id: u32, root_ended: bool) -> Kin {
-        Kin { root: state.root, root_ended, id, started: state.started, tracking: state.tracking }
+    pub(crate) fn thaw(state: KinState, id: u32, root_ended: bool) -> Kin {
+        Kin {
+            root: state.root,
+            root_ended,
+            id,
+            started: state.started,
+            tracking: state.tracking,
+            group: state.group,
+        }
     }
 
     /// Whether an orphan is a descendant: it has the variables, or is in the same session or group and has no others. A
@@ -50,11 +67,18 @@ impl Kin {
 }
 
 /// All descendants that live, beside those that are known. `orphans` are the children of this process that it has not
-/// started itself; `None` when orphans go elsewhere.
-pub(super) fn find(kin: &Kin, orphans: Option<Vec<i32>>, known: &[ProcessWatch]) -> Vec<ProcessWatch> {
+/// started itself; `None` when orphans go elsewhere. With a control group they need not be looked at; an empty one goes.
+pub(super) fn find(
+    kin: &Kin,
+    orphans: impl FnOnce() -> Option<Vec<i32>>,
+    known: &[ProcessWatch],
+) -> Vec<ProcessWatch> {
     let mut search = Search { seen: known.iter().map(ProcessWatch::pid).collect(), found: Vec::new() };
     if !kin.root_ended {
         search.below(kin.root, 0);
+    } else if kin.group.as_deref().is_some_and(remove_cgroup) {
+        // Nobody was in there.
+        return Vec::new();
     }
     for parent in known {
         let before = search.found.len();
@@ -64,6 +88,7 @@ pub(super) fn find(kin: &Kin, orphans: Option<Vec<i32>>, known: &[ProcessWatch])
             search.found.truncate(before);
         }
     }
+    let orphans = if kin.group.is_some() { Some(Vec::new()) } else { orphans() };
     match orphans {
         Some(orphans) => {
             for orphan in orphans {
@@ -76,6 +101,9 @@ pub(super) fn find(kin: &Kin, orphans: Option<Vec<i32>>, known: &[ProcessWatch])
             }
         }
         None => {}
+    }
+    if let Some(group) = &kin.group {
+        search.members(group, kin.root);
     }
     search.found
 }
@@ -120,6 +148,24 @@ impl Search {
         }
     }
 
+    /// Whoever else is in the control group.
+    fn members(&mut self, group: &Path, root: i32) {
+        let new = |pid: &i32| *pid != root && !self.seen.contains(pid);
+        let watched: Vec<ProcessWatch> =
+            cgroup_members(group).into_iter().filter(new).filter_map(ProcessWatch::open).collect();
+        if watched.is_empty() {
+            return;
+        }
+        // Between the look and the opening a pid may have changed hands.
+        let still = cgroup_members(group);
+        for watch in watched {
+            if still.contains(&watch.pid()) && !watch.is_gone() {
+                self.seen.push(watch.pid());
+                self.found.push(watch);
+            }
+        }
+    }
+
     /// A process that is part of the family if that holds while it is watched.
     fn take(&mut self, pid: i32, holds: impl FnOnce() -> bool) {
         if self.seen.contains(&pid) {
@@ -139,7 +185,14 @@ mod tests {
     use super::*;
 
     fn kin() -> Kin {
-        Kin { root: 100, root_ended: true, id: 3, started: 1_700_000_000_123, tracking: Tracking::Subreaper }
+        Kin {
+            root: 100,
+            root_ended: true,
+            id: 3,
+            started: 1_700_000_000_123,
+            tracking: Tracking::Subreaper,
+            group: None,
+        }
     }
 
     fn variables(pairs: &[&str]) -> Vec<Vec<u8>> {

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
+use super::groups::Groups;
 use super::{ExitFuture, Kin, ProcessHost, Spawned, Tracking, family};
 use crate::sys::{
-    Launch, ProcessWatch, Signal, adopt_orphans, children, poll_for_exit, reap, send_signal, spawn_process,
-    wait_for_exit,
+    Launch, ProcessWatch, Signal, adopt_orphans, children, poll_for_exit, reap, send_signal, spawn_in_cgroup,
+    spawn_process, wait_for_exit,
 };
 
 /// Orphans that have ended are looked for at most that often.
@@ -20,6 +22,7 @@ const REAPING_PAUSE: Duration = Duration::from_millis(100);
 /// Children of the daemon itself; they are reaped one by one, never all that have ended.
 pub(crate) struct InProcessHost {
     own: Arc<Own>,
+    groups: Option<Arc<Groups>>,
     tracking: Tracking,
 }
 
@@ -32,27 +35,30 @@ struct Own {
 }
 
 impl InProcessHost {
-    /// Takes in the orphans of its children's children, where the system allows that. To be called in a runtime.
-    pub(crate) fn new() -> InProcessHost {
+    /// Takes in the orphans of its children's children, where the system allows that, and makes control groups if it may
+    /// and they are `wanted`. To be called in a runtime.
+    pub(crate) fn new(wanted: bool) -> InProcessHost {
         let own = Arc::<Own>::default();
+        let groups = wanted.then(Groups::new).flatten().map(Arc::new);
         let tracking = match signal(SignalKind::child()) {
             Ok(ended) if adopt_orphans() => {
-                tokio::spawn(reap_orphans(own.clone(), ended));
+                tokio::spawn(reap_orphans(own.clone(), groups.clone(), ended));
                 Tracking::Subreaper
             }
             _ => Tracking::Group,
         };
-        InProcessHost { own, tracking }
+        InProcessHost { own, groups, tracking }
     }
 }
 
 impl ProcessHost for InProcessHost {
     fn spawn(&self, launch: Launch) -> io::Result<Spawned> {
         let starting = self.own.starting.read();
-        let pid = spawn_process(&launch)?;
+        let (pid, group) = self.start(&launch)?;
         let exit = self.follow(pid);
         drop(starting);
-        Ok(Spawned { pid, exit, tracking: self.tracking })
+        let tracking = if group.is_some() { Tracking::Cgroup } else { self.tracking };
+        Ok(Spawned { pid, exit, group, tracking })
     }
 
     fn follow(&self, pid: i32) -> ExitFuture {
@@ -75,8 +81,34 @@ impl ProcessHost for InProcessHost {
     }
 
     fn family(&self, of: &Kin, known: &[ProcessWatch]) -> Vec<ProcessWatch> {
-        let orphans = (self.tracking == Tracking::Subreaper).then(|| self.own.orphans());
+        let orphans = || (self.tracking == Tracking::Subreaper).then(|| self.own.orphans());
         family::find(of, orphans, known)
+    }
+
+    fn leave(&self, family: &Kin) {
+        if let (Some(groups), Some(group)) = (&self.groups, &family.group) {
+            groups.leave(group);
+        }
+    }
+}
+
+impl InProcessHost {
+    /// In a group of its own, if that can be had.
+    fn start(&self, launch: &Launch) -> io::Result<(i32, Option<PathBuf>)> {
+        if let Some(groups) = self.groups.as_ref().filter(|_| launch.is_app)
+            && let Some(group) = groups.make()
+        {
+            match spawn_in_cgroup(launch, &group) {
+                Some(Ok(pid)) => return Ok((pid, Some(group))),
+                Some(Err(error)) => {
+                    groups.leave(&group);
+                    return Err(error);
+                }
+                // This kernel does not.
+                None => groups.leave(&group),
+            }
+        }
+        Ok((spawn_process(launch)?, None))
     }
 }
 
@@ -91,13 +123,16 @@ impl Own {
 }
 
 /// Reaps orphans when they have ended: nobody else waits for them.
-async fn reap_orphans(own: Arc<Own>, mut ended: SignalStream) {
+async fn reap_orphans(own: Arc<Own>, groups: Option<Arc<Groups>>, mut ended: SignalStream) {
     loop {
         tokio::time::sleep(REAPING_PAUSE).await;
         // What is being started now would look like an orphan.
-        let Some(_nobody_starts) = own.starting.try_write() else { continue };
+        let Some(nobody_starts) = own.starting.try_write() else { continue };
         own.orphans().into_iter().for_each(reap);
-        drop(_nobody_starts);
+        drop(nobody_starts);
+        if let Some(groups) = &groups {
+            groups.retry();
+        }
         if ended.recv().await.is_none() {
             return;
         }

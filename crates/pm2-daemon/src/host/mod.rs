@@ -5,12 +5,14 @@
 //! process or in a keeper that outlives the engine is its own affair.
 
 mod family;
+mod groups;
 mod in_process;
 #[cfg(test)]
 pub(crate) mod scripted;
 
 use std::future::Future;
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +29,8 @@ pub(crate) type ExitFuture = Pin<Box<dyn Future<Output = Exit> + Send + Sync>>;
 pub(crate) struct Spawned {
     pub(crate) pid: i32,
     pub(crate) exit: ExitFuture,
+    /// The control group that it is in, if that was made for it.
+    pub(crate) group: Option<PathBuf>,
     pub(crate) tracking: Tracking,
 }
 
@@ -34,6 +38,8 @@ pub(crate) struct Spawned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Tracking {
+    /// Each app's process has a control group of its own, which nobody leaves; orphans are the daemon's, too.
+    Cgroup,
     /// Orphans become children of the daemon, which tells them apart by their session and their variables.
     Subreaper,
     /// By their process group alone.
@@ -44,6 +50,7 @@ impl Tracking {
     /// As the process list shows it.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
+            Tracking::Cgroup => "cgroup",
             Tracking::Subreaper => "subreaper",
             Tracking::Group => "group",
         }
@@ -72,4 +79,7 @@ pub(crate) trait ProcessHost: Send + Sync {
     /// Everyone whom a process has started, itself or through others, and who lives, each parent after its children;
     /// without those that are known. Whoever has lost its parent is found as far as [`Tracking`] goes.
     fn family(&self, of: &Kin, known: &[ProcessWatch]) -> Vec<ProcessWatch>;
+
+    /// Nobody asks for this family any more; what was kept for it goes when the last one has ended.
+    fn leave(&self, family: &Kin);
 }

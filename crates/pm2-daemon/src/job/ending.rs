@@ -196,7 +196,11 @@ impl Job {
         let spec = self.spec();
         let kin = Kin { root_ended: true, ..process.kin };
         let has_left = spec.treekill && !self.context.host.family(&kin, &[]).is_empty();
-        self.left_by = has_left.then_some(kin);
+        if has_left {
+            self.left_by = Some(kin);
+        } else {
+            self.context.host.leave(&kin);
+        }
         if facts.uptime > self.context.settings.backoff_reset {
             self.history.last_delay_ms = None;
         }

@@ -98,7 +98,7 @@ pub(crate) fn thaw(
     let plan = view.spec.watch.as_ref().filter(|_| has_run);
     let triggers = Triggers::thaw(triggers, plan, &context.watches, clock);
     let id = view.id;
-    let left_by = left_by.map(|kin| Kin::thaw(&kin, id, true));
+    let left_by = left_by.map(|kin| Kin::thaw(kin, id, true));
     let mut process = |state| Process::thaw(context, id, state, clock, files, workers, descriptors);
     let moment = |ms| Instant::from_std(clock.moment(ms));
     let state = match phase {
@@ -184,7 +184,7 @@ impl Process {
         Process {
             pid: state.kin.root,
             exit: context.host.follow(state.kin.root),
-            kin: Kin::thaw(&state.kin, id, false),
+            kin: Kin::thaw(state.kin, id, false),
             messages,
             channel: sender,
             serving,

@@ -10,7 +10,7 @@ use crate::host::{Kin, ProcessHost};
 use crate::ipc::AppMessage;
 use crate::journal::Journal;
 use crate::settings::Settings;
-use crate::sys::{Exit, ProcessWatch, Signal};
+use crate::sys::{Exit, ProcessWatch, Signal, kill_cgroup};
 
 /// How an app is to be ended.
 pub(crate) struct KillPlan {
@@ -91,6 +91,7 @@ pub(crate) async fn end<Order>(
             }
             () = tree.others_gone(), if ended.is_some() => {
                 if !tree.find_leftovers(signal) {
+                    host.leave(&tree.kin);
                     return Ok(ended.expect("checked by the guard"));
                 }
             }
@@ -113,6 +114,7 @@ pub(crate) async fn end<Order>(
                 let left = tree.n_alive();
                 if killed {
                     journal.error(format_args!("Process with pid {pid} could not be killed"));
+                    host.leave(&tree.kin);
                     return Err(Survivors { root_ended: ended.is_some() });
                 }
                 journal.log(format_args!(
@@ -153,6 +155,7 @@ pub(crate) async fn end_family(
             () = tokio::time::sleep_until(deadline) => {}
         }
         if killed {
+            host.leave(kin);
             return Err(Survivors { root_ended: true });
         }
         journal.log(format_args!(
@@ -164,6 +167,7 @@ pub(crate) async fn end_family(
         signal = Signal::KILL;
         deadline = Instant::now() + plan.timeout;
     }
+    host.leave(kin);
     Ok(())
 }
 
@@ -183,7 +187,13 @@ impl Tree<'_> {
     /// Adds descendants that are not followed yet, and forgets whoever has ended: its pid may belong to a
     /// stranger by now.
     fn find(&mut self) {
-        self.others.retain(|other| !other.is_gone());
+        self.others.retain(|other| {
+            let is_gone = other.is_gone();
+            if is_gone {
+                other.reap();
+            }
+            !is_gone
+        });
         if self.whole {
             let found = self.host.family(&self.kin, &self.others);
             self.others.extend(found);
@@ -191,6 +201,13 @@ impl Tree<'_> {
     }
 
     fn signal(&self, signal: Signal) {
+        if self.whole
+            && signal == Signal::KILL
+            && let Some(group) = &self.kin.group
+        {
+            // Also whoever is being started at this moment.
+            kill_cgroup(group);
+        }
         for other in &self.others {
             other.signal(signal);
         }
@@ -203,6 +220,7 @@ impl Tree<'_> {
     async fn others_gone(&mut self) {
         while let Some(last) = self.others.last() {
             last.gone().await;
+            last.reap();
             self.others.pop();
         }
     }

@@ -136,6 +136,7 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
             id,
             started: at,
             tracking: started.spawned.tracking,
+            group: started.spawned.group,
         },
         messages,
         channel: sender,
@@ -212,6 +213,7 @@ fn spawn(
         uid: spec.uid,
         gid: spec.gid,
         descriptors: [input_theirs, out_theirs, error_theirs, channel],
+        is_app: true,
     };
     let spawned = context.host.spawn(launch).map_err(|error| {
         let program = if spec.interpreter == "none" { &spec.script } else { &spec.interpreter };

@@ -190,6 +190,14 @@ impl ProcessWatch {
         };
     }
 
+    /// Reaps the process if it has ended and was left to us; until then its number looks alive to those who ask.
+    pub(crate) fn reap(&self) {
+        let fd = libc::id_t::try_from(self.pidfd.as_raw_fd()).expect("a descriptor is not negative");
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: `info` is writable; for somebody else's child the call fails.
+        unsafe { libc::waitid(libc::P_PIDFD, fd, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG) };
+    }
+
     /// Completes when the process has ended (a zombie counts as ended).
     pub(crate) async fn gone(&self) {
         // An error of the reactor can only mean that it is shutting down.

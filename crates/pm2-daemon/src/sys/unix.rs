@@ -19,6 +19,8 @@ pub(crate) struct Launch {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) descriptors: [OwnedFd; 4],
+    /// It is an app: whoever it starts is to be found.
+    pub(crate) is_app: bool,
 }
 
 /// How a process ended: an exit code or the number of the signal that killed it.
@@ -106,6 +108,13 @@ pub(crate) async fn poll_for_exit(pid: i32) -> Exit {
 pub(crate) fn reap(pid: i32) {
     // SAFETY: no status is asked for; WNOHANG never blocks.
     unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
+}
+
+/// Reaps a child that is about to end or has ended.
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+pub(super) fn reap_now(pid: i32) {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
 }
 
 /// Whether the process group still has a member (a zombie counts).
