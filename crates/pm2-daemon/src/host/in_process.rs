@@ -10,9 +10,9 @@ use parking_lot::{Mutex, RwLock};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::groups::Groups;
-use super::{ExitFuture, Kin, ProcessHost, Spawned, Tracking, family};
+use super::{ExitFuture, Kin, ProcessHost, Relative, Spawned, Tracking, family};
 use crate::sys::{
-    Launch, ProcessWatch, Signal, adopt_orphans, children, poll_for_exit, reap, send_signal, spawn_in_cgroup,
+    Launch, Signal, adopt_orphans, children, poll_for_exit, reap, send_signal, spawn_in_cgroup,
     spawn_process, wait_for_exit,
 };
 
@@ -80,9 +80,10 @@ impl ProcessHost for InProcessHost {
         send_signal(pid, signal)
     }
 
-    fn family(&self, of: &Kin, known: &[ProcessWatch]) -> Vec<ProcessWatch> {
+    fn family(&self, of: &Kin, known: &[Box<dyn Relative>]) -> Vec<Box<dyn Relative>> {
         let orphans = || (self.tracking == Tracking::Subreaper).then(|| self.own.orphans());
-        family::find(of, orphans, known)
+        let found = family::find(of, orphans, known);
+        found.into_iter().map(|watch| Box::new(watch) as Box<dyn Relative>).collect()
     }
 
     fn leave(&self, family: &Kin) {

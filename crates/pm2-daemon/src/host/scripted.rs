@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
@@ -16,12 +16,12 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{ExitFuture, Kin, ProcessHost, Spawned, Tracking};
+use super::{ExitFuture, Kin, ProcessHost, Relative, Spawned, Tracking};
 use crate::bus::Bus;
-use crate::sys::{Exit, Launch, ProcessWatch, Signal};
+use crate::sys::{Exit, Launch, Signal};
 
 /// Larger than any pid of a real process.
 const FIRST_PID: i32 = 5_000_001;
@@ -41,6 +41,7 @@ pub(crate) struct Script {
 enum Act {
     Say(String),
     Write(String),
+    Start(Script),
     End(Exit),
 }
 
@@ -82,6 +83,11 @@ impl Script {
     /// Writes to its standard output.
     pub(crate) fn writes(self, at: u64, text: &str) -> Script {
         self.does(at, Act::Write(text.to_owned()))
+    }
+
+    /// Starts a process, which stays when this one ends.
+    pub(crate) fn starts(self, at: u64, child: Script) -> Script {
+        self.does(at, Act::Start(child))
     }
 
     /// Its side of Node's cluster module runs.
@@ -239,6 +245,8 @@ pub(crate) struct Cast {
     scripts: Mutex<BTreeMap<String, VecDeque<Script>>>,
     actors: Mutex<BTreeMap<i32, mpsc::UnboundedSender<Signal>>>,
     names: Mutex<BTreeMap<i32, String>>,
+    /// By the pid of whom they descend from.
+    families: Mutex<BTreeMap<i32, Vec<Descendant>>>,
     n_started: Mutex<i32>,
 }
 
@@ -247,14 +255,36 @@ impl Cast {
         self.scripts.lock().insert(app.to_owned(), scripts.into_iter().collect());
     }
 
+    /// The pid and the name of a new process.
+    fn enter(&self, pid: Option<i32>) -> (i32, String) {
+        let mut n_started = self.n_started.lock();
+        *n_started += 1;
+        let name = format!("p{n_started}");
+        let pid = pid.unwrap_or(FIRST_PID + *n_started - 1);
+        self.names.lock().insert(pid, name.clone());
+        (pid, name)
+    }
+
+    fn starts(self: &Arc<Self>, parent: i32, script: Script, bus: &Bus) {
+        let (pid, name) = self.enter(None);
+        let parent_name = self.name(parent).unwrap();
+        tell(bus, &format!("{parent_name} starts {name}"));
+        let (signals, received) = mpsc::unbounded_channel();
+        let (ended, is_gone) = watch::channel(false);
+        let member = Descendant { pid, name: name.clone(), bus: bus.clone(), signals, is_gone };
+        self.families.lock().entry(parent).or_default().push(member);
+        let bus = bus.clone();
+        tokio::spawn(async move {
+            let exit = play_descendant(script, received).await;
+            tell(&bus, &format!("{name} {}", how(exit)));
+            ended.send_replace(true);
+        });
+    }
+
     /// Who has or had that pid, as a trace shows it.
     pub(crate) fn name(&self, pid: i32) -> Option<String> {
         self.names.lock().get(&pid).cloned()
     }
-}
-
-fn name_of(number: i32) -> String {
-    format!("p{}", number - FIRST_PID + 1)
 }
 
 impl ScriptedHost {
@@ -265,6 +295,13 @@ impl ScriptedHost {
 
 fn tell(bus: &Bus, line: &str) {
     bus.publish("trace", || Value::from(line).to_string());
+}
+
+fn how(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exits with {code}"),
+        Exit::Signal(number) => format!("dies of {}", Signal(number).name()),
+    }
 }
 
 impl ProcessHost for ScriptedHost {
@@ -288,14 +325,7 @@ impl ProcessHost for ScriptedHost {
             tell(&self.bus, &format!("spawn {app}:{id} refused: {error}"));
             return Err(error);
         }
-        let actor = {
-            let mut n_started = self.cast.n_started.lock();
-            *n_started += 1;
-            FIRST_PID + *n_started - 1
-        };
-        let pid = script.pid.unwrap_or(actor);
-        let name = name_of(actor);
-        self.cast.names.lock().insert(pid, name.clone());
+        let (pid, name) = self.cast.enter(script.pid);
         let number = match &*variable("NODE_APP_INSTANCE") {
             "0" => String::new(),
             number => format!(", instance {number}"),
@@ -306,7 +336,9 @@ impl ProcessHost for ScriptedHost {
         let (ended, end) = oneshot::channel();
         let [input, output, error, channel] = launch.descriptors;
         let actor = Actor {
+            pid,
             name,
+            cast: self.cast.clone(),
             bus: self.bus.clone(),
             script,
             signals: received,
@@ -322,7 +354,7 @@ impl ProcessHost for ScriptedHost {
             let _ = ended.send(exit);
         });
         let exit: ExitFuture = Box::pin(async move { end.await.expect("every process ends by a word") });
-        Ok(Spawned { pid, exit, tracking: Tracking::Subreaper })
+        Ok(Spawned { pid, exit, group: None, tracking: Tracking::Subreaper })
     }
 
     fn follow(&self, _pid: i32) -> ExitFuture {
@@ -337,13 +369,82 @@ impl ProcessHost for ScriptedHost {
         if sent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
     }
 
-    fn family(&self, _of: &Kin, _known: &[ProcessWatch]) -> Vec<ProcessWatch> {
-        Vec::new()
+    fn family(&self, of: &Kin, known: &[Box<dyn Relative>]) -> Vec<Box<dyn Relative>> {
+        let families = self.cast.families.lock();
+        let members = families.get(&of.root).into_iter().flatten();
+        let is_new = |member: &&Descendant| {
+            !member.is_gone() && !known.iter().any(|known| known.pid() == member.pid)
+        };
+        members.filter(is_new).map(|member| Box::new(member.clone()) as Box<dyn Relative>).collect()
+    }
+
+    fn leave(&self, _family: &Kin) {}
+}
+
+/// A process that an actor has started.
+#[derive(Clone)]
+struct Descendant {
+    pid: i32,
+    name: String,
+    bus: Bus,
+    signals: mpsc::UnboundedSender<Signal>,
+    is_gone: watch::Receiver<bool>,
+}
+
+impl Relative for Descendant {
+    fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    fn is_gone(&self) -> bool {
+        *self.is_gone.borrow()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let gone = if self.signals.send(signal).is_ok() { "" } else { ", which is gone" };
+        tell(&self.bus, &format!("signal {} to {}{gone}", signal.name(), self.name));
+    }
+
+    fn gone(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut is_gone = self.is_gone.clone();
+        // Whoever is played no more is gone, too.
+        Box::pin(async move { drop(is_gone.wait_for(|is_gone| *is_gone).await) })
+    }
+
+    fn reap(&self) {}
+}
+
+/// A process without a channel of its own, until its end.
+async fn play_descendant(script: Script, mut signals: mpsc::UnboundedReceiver<Signal>) -> Exit {
+    let born = Instant::now();
+    let exits = script.acts.iter().find_map(|(age, act)| match act {
+        Act::End(exit) => Some((born + Duration::from_millis(*age), *exit)),
+        _ => None,
+    });
+    let mut end = exits;
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.recv() => {
+                let Signal(number) = signal.expect("the family keeps the other end");
+                match script.signals.get(&number) {
+                    Some(Reaction::Ignore) => {}
+                    Some(Reaction::IgnoreUntil(age)) if born.elapsed() < Duration::from_millis(*age) => {}
+                    Some(Reaction::End { after, exit }) => {
+                        end = Some((Instant::now() + Duration::from_millis(*after), *exit));
+                    }
+                    Some(Reaction::IgnoreUntil(_)) | None => return Exit::Signal(number),
+                }
+            }
+            () = until(end.map(|(at, _)| at)) => return end.unwrap().1,
+        }
     }
 }
 
 struct Actor {
+    pid: i32,
     name: String,
+    cast: Arc<Cast>,
     bus: Bus,
     script: Script,
     signals: mpsc::UnboundedReceiver<Signal>,
@@ -355,7 +456,7 @@ struct Actor {
 impl Actor {
     /// Until its end; then its descriptors are closed.
     async fn play(self) -> Exit {
-        let Actor { name, bus, script, mut signals, channel, mut output, others } = self;
+        let Actor { pid, name, cast, bus, script, mut signals, channel, mut output, others } = self;
         let born = Instant::now();
         let channel = std::os::unix::net::UnixStream::from(channel);
         channel.set_nonblocking(true).unwrap();
@@ -411,16 +512,13 @@ impl Actor {
                 () = until(next) => match acts.pop_front().unwrap().1 {
                     Act::Say(line) => say(&line),
                     Act::Write(text) => output.write_all(text.as_bytes()).unwrap(),
+                    Act::Start(child) => cast.starts(pid, child, &bus),
                     Act::End(exit) => break exit,
                 },
                 () = until(end.map(|(at, _)| at)) => break end.unwrap().1,
             }
         };
-        let how = match exit {
-            Exit::Code(code) => format!("exits with {code}"),
-            Exit::Signal(number) => format!("dies of {}", Signal(number).name()),
-        };
-        tell(&bus, &format!("{name} {how}"));
+        tell(&bus, &format!("{name} {}", how(exit)));
         // A process that another test is just starting may have inherited it.
         drop(channel.shutdown(Shutdown::Both));
         drop((lines, channel, output, others));

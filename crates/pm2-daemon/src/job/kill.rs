@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::process::Process;
 use super::spec::AppSpec;
-use crate::host::{Kin, ProcessHost};
+use crate::host::{Kin, ProcessHost, Relative};
 use crate::ipc::AppMessage;
 use crate::journal::Journal;
 use crate::settings::Settings;
-use crate::sys::{Exit, ProcessWatch, Signal, kill_cgroup};
+use crate::sys::{Exit, Signal, kill_cgroup};
 
 /// How an app is to be ended.
 pub(crate) struct KillPlan {
@@ -175,7 +175,7 @@ struct Tree<'a> {
     host: &'a dyn ProcessHost,
     kin: Kin,
     /// Everyone but the root, each parent after its children.
-    others: Vec<ProcessWatch>,
+    others: Vec<Box<dyn Relative>>,
     whole: bool,
 }
 

@@ -235,3 +235,94 @@ fn exit_at_the_moment_of_a_stop() {
         stage.pass(1000).await;
     });
 }
+
+/// Everyone is asked, and waited for.
+#[test]
+fn treekill() {
+    trace("treekill", async |stage| {
+        let slow = Script::new().obeys(libc::SIGINT, 700, 0);
+        let parent = Script::new().starts(10, slow).starts(20, Script::new()).obeys(libc::SIGINT, 100, 0);
+        stage.script("web", [parent]);
+        stage.start("web", json!({})).await;
+        stage.pass(5000).await;
+        stage.stop(0).await;
+    });
+}
+
+#[test]
+fn treekill_of_those_that_ignore_it() {
+    trace("treekill-of-those-that-ignore-it", async |stage| {
+        let parent = Script::new().starts(10, Script::new().ignores(libc::SIGINT));
+        stage.script("web", [parent]);
+        stage.start("web", json!({"kill_timeout": 600})).await;
+        stage.pass(5000).await;
+        stage.restart(0).await;
+    });
+}
+
+#[test]
+fn treekill_off() {
+    trace("treekill-off", async |stage| {
+        stage.script("web", [Script::new().starts(10, Script::new().exits(9000, 0))]);
+        stage.start("web", json!({"treekill": false})).await;
+        stage.pass(5000).await;
+        stage.stop(0).await;
+        stage.pass(5000).await;
+    });
+}
+
+/// They are asked by nobody but the app, which has the time of a stop for that.
+#[test]
+fn treekill_with_message() {
+    trace("treekill-with-message", async |stage| {
+        let parent = Script::new().starts(10, Script::new()).shuts_down(300, 0);
+        stage.script("web", [parent]);
+        stage.start("web", json!({"shutdown_with_message": true})).await;
+        stage.pass(5000).await;
+        stage.stop(0).await;
+    });
+}
+
+/// Started at the last moment.
+#[test]
+fn treekill_of_a_late_child() {
+    trace("treekill-of-a-late-child", async |stage| {
+        let parent = Script::new().obeys(libc::SIGINT, 300, 0).starts(5200, Script::new());
+        stage.script("web", [parent]);
+        stage.start("web", json!({})).await;
+        stage.until(5000).await;
+        stage.stop(0).await;
+    });
+}
+
+/// Those whom a crash has left behind end before the next process comes.
+#[test]
+fn orphans_of_a_crash() {
+    trace("orphans-of-a-crash", async |stage| {
+        let orphan = Script::new().obeys(libc::SIGINT, 250, 0);
+        stage.script("web", [Script::new().starts(10, orphan).exits(2000, 1), Script::new()]);
+        stage.start("web", json!({})).await;
+        stage.pass(5000).await;
+    });
+}
+
+#[test]
+fn orphans_of_an_app_that_stays_away() {
+    trace("orphans-of-an-app-that-stays-away", async |stage| {
+        stage.script("job", [Script::new().starts(10, Script::new()).exits(2000, 0)]);
+        stage.start("job", json!({"autorestart": false})).await;
+        stage.pass(5000).await;
+        stage.stop(0).await;
+    });
+}
+
+#[test]
+fn a_child_that_nothing_ends() {
+    trace("a-child-that-nothing-ends", async |stage| {
+        let stuck = Script::new().ignores(libc::SIGINT).ignores(libc::SIGKILL);
+        stage.script("web", [Script::new().starts(10, stuck), Script::new()]);
+        stage.start("web", json!({"kill_timeout": 400})).await;
+        stage.pass(5000).await;
+        stage.stop(0).await;
+    });
+}

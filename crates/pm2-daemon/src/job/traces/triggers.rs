@@ -166,7 +166,7 @@ fn cron_that_cannot_be_read() {
     });
 }
 
-/// A time that comes while the app is being stopped counts once it has been.
+/// A time that comes while the app is being restarted is over then.
 #[test]
 fn cron_during_a_restart() {
     trace("cron-during-a-restart", async |stage| {
