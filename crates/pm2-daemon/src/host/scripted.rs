@@ -91,7 +91,7 @@ impl Script {
     }
 
     /// Its side of Node's cluster module runs.
-    pub(crate) fn is_online(self, at: u64) -> Script {
+    pub(crate) fn comes_online(self, at: u64) -> Script {
         self.says(at, r#"{"cmd":"NODE_CLUSTER","act":"online","seq":0}"#)
     }
 
@@ -101,10 +101,8 @@ impl Script {
             let place = r#""address":"127.0.0.1","port":0,"addressType":4,"index":0,"data":null"#;
             format!(r#"{{"cmd":"NODE_CLUSTER","act":"{act}",{place},{key}"seq":{seq}}}"#)
         };
-        self.says(at, &server("queryServer", 1, "")).says(
-            at,
-            &server("listening", 2, r#""key":"127.0.0.1:0:4:0","#),
-        )
+        self.says(at, &server("queryServer", 1, ""))
+            .says(at, &server("listening", 2, r#""key":"127.0.0.1:0:4:0","#))
     }
 
     pub(crate) fn ignores(mut self, signal: i32) -> Script {
@@ -372,9 +370,8 @@ impl ProcessHost for ScriptedHost {
     fn family(&self, of: &Kin, known: &[Box<dyn Relative>]) -> Vec<Box<dyn Relative>> {
         let families = self.cast.families.lock();
         let members = families.get(&of.root).into_iter().flatten();
-        let is_new = |member: &&Descendant| {
-            !member.is_gone() && !known.iter().any(|known| known.pid() == member.pid)
-        };
+        let is_new =
+            |member: &&Descendant| !member.is_gone() && !known.iter().any(|known| known.pid() == member.pid);
         members.filter(is_new).map(|member| Box::new(member.clone()) as Box<dyn Relative>).collect()
     }
 

@@ -46,8 +46,8 @@ pub(crate) enum Meanwhile<Order> {
 /// Some processes outlived SIGKILL (uninterruptible sleep, or another user's).
 #[derive(Debug)]
 pub(crate) struct Survivors {
-    /// The main process has ended and was reaped.
-    pub(crate) root_ended: bool,
+    /// How the main process has ended, if it has meanwhile.
+    pub(crate) root: Option<Exit>,
 }
 
 /// Ends a process: asks, waits, insists. Returns as soon as the last member of the tree is gone.
@@ -115,7 +115,7 @@ pub(crate) async fn end<Order>(
                 if killed {
                     journal.error(format_args!("Process with pid {pid} could not be killed"));
                     host.leave(&tree.kin);
-                    return Err(Survivors { root_ended: ended.is_some() });
+                    return Err(Survivors { root: ended });
                 }
                 journal.log(format_args!(
                     "Process with pid {pid} still alive after {}ms, sending SIGKILL to {left} remaining pids...",
@@ -156,7 +156,7 @@ pub(crate) async fn end_family(
         }
         if killed {
             host.leave(kin);
-            return Err(Survivors { root_ended: true });
+            return Err(Survivors { root: None });
         }
         journal.log(format_args!(
             "{} processes that pid {} has left are still alive, sending SIGKILL",

@@ -11,7 +11,7 @@ const READY: &str = "\"ready\"";
 const BEGIN: &str = "2026-03-04T12:00:00";
 
 fn worker(listens: u64) -> Script {
-    Script::new().is_online(10).listens(listens).drains(300)
+    Script::new().comes_online(10).listens(listens).drains(300)
 }
 
 fn options(stage: &Stage, more: Value) -> Value {
@@ -35,7 +35,7 @@ fn reload() {
 #[test]
 fn reload_of_a_crash() {
     trace("reload-of-a-crash", async |stage| {
-        stage.script("web", [worker(50), Script::new().is_online(10).exits(200, 1)]);
+        stage.script("web", [worker(50), Script::new().comes_online(10).exits(200, 1)]);
         stage.start("web", options(stage, json!({}))).await;
         stage.pass(5000).await;
         stage.reload(0).await;
@@ -89,7 +89,7 @@ fn reload_never_ready() {
 #[test]
 fn reload_of_a_worker_that_does_not_listen() {
     trace("reload-of-a-worker-that-does-not-listen", async |stage| {
-        stage.script("job", [Script::new().is_online(10)]);
+        stage.script("job", [Script::new().comes_online(10)]);
         stage.start("job", options(stage, json!({"listen_timeout": 1000}))).await;
         stage.pass(5000).await;
         stage.reload(0).await;
@@ -101,7 +101,7 @@ fn reload_of_a_worker_that_does_not_listen() {
 #[test]
 fn blind_reload() {
     trace_in("blind-reload", &[("PM2_RS_BLIND_RELOAD", "1")], BEGIN, async |stage| {
-        stage.script("web", [worker(50), Script::new().is_online(10).exits(200, 1), worker(50)]);
+        stage.script("web", [worker(50), Script::new().comes_online(10).exits(200, 1), worker(50)]);
         stage.start("web", options(stage, json!({}))).await;
         stage.pass(5000).await;
         stage.reload(0).await;
@@ -112,7 +112,7 @@ fn blind_reload() {
 #[test]
 fn reload_of_a_worker_that_does_not_drain() {
     trace("reload-of-a-worker-that-does-not-drain", async |stage| {
-        let stubborn = Script::new().is_online(10).listens(50).ignores(libc::SIGINT);
+        let stubborn = Script::new().comes_online(10).listens(50).ignores(libc::SIGINT);
         stage.script("web", [stubborn, worker(50)]);
         stage.start("web", options(stage, json!({"kill_timeout": 800}))).await;
         stage.pass(5000).await;
@@ -123,7 +123,7 @@ fn reload_of_a_worker_that_does_not_drain() {
 #[test]
 fn soft_reload() {
     trace("soft-reload", async |stage| {
-        let polite = Script::new().is_online(10).listens(50).shuts_down(2000, 0);
+        let polite = Script::new().comes_online(10).listens(50).shuts_down(2000, 0);
         stage.script("web", [polite, worker(50)]);
         stage.start("web", options(stage, json!({}))).await;
         stage.pass(5000).await;
@@ -134,7 +134,7 @@ fn soft_reload() {
 #[test]
 fn soft_reload_ignored() {
     trace("soft-reload-ignored", async |stage| {
-        stage.script("web", [Script::new().is_online(10).listens(50), worker(50)]);
+        stage.script("web", [Script::new().comes_online(10).listens(50), worker(50)]);
         stage.start("web", options(stage, json!({}))).await;
         stage.pass(5000).await;
         stage.soft_reload(0).await;
@@ -168,7 +168,7 @@ fn stop_during_reload() {
 #[test]
 fn stop_while_the_old_worker_drains() {
     trace("stop-while-the-old-worker-drains", async |stage| {
-        let slow = Script::new().is_online(10).listens(50).obeys(libc::SIGINT, 100, 0);
+        let slow = Script::new().comes_online(10).listens(50).obeys(libc::SIGINT, 100, 0);
         stage.script("web", [slow, worker(50)]);
         stage.start("web", options(stage, json!({}))).await;
         stage.pass(5000).await;

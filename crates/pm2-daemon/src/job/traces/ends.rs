@@ -54,7 +54,8 @@ fn logs_that_cannot_be_opened() {
 fn a_restart_that_fails_is_tried_again() {
     trace("a-restart-that-fails-is-tried-again", async |stage| {
         let refused = Script::refused(libc::ENOENT);
-        let scripts = [Script::new().exits(2000, 1), refused.clone(), refused.clone(), refused, Script::new()];
+        let scripts =
+            [Script::new().exits(2000, 1), refused.clone(), refused.clone(), refused, Script::new()];
         stage.script("web", scripts);
         stage.start("web", json!({})).await;
         stage.pass(10_000).await;

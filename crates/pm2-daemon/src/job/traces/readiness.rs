@@ -64,17 +64,22 @@ fn listen_timeout() {
 
 #[test]
 fn listen_timeout_of_the_daemon() {
-    trace_in("listen-timeout-of-the-daemon", &[("PM2_GRACEFUL_LISTEN_TIMEOUT", "500")], BEGIN, async |stage| {
-        stage.script("web", [Script::new()]);
-        // 0 is the daemon's.
-        stage.start("web", json!({"wait_ready": true, "listen_timeout": 0})).await;
-    });
+    trace_in(
+        "listen-timeout-of-the-daemon",
+        &[("PM2_GRACEFUL_LISTEN_TIMEOUT", "500")],
+        BEGIN,
+        async |stage| {
+            stage.script("web", [Script::new()]);
+            // 0 is the daemon's.
+            stage.start("web", json!({"wait_ready": true, "listen_timeout": 0})).await;
+        },
+    );
 }
 
 #[test]
 fn worker_online() {
     trace("worker-online", async |stage| {
-        stage.script("web", [Script::new().is_online(80)]);
+        stage.script("web", [Script::new().comes_online(80)]);
         stage.start("web", json!({"exec_mode": "cluster_mode", "exec_interpreter": stage.node()})).await;
     });
 }
@@ -91,7 +96,7 @@ fn worker_never_online() {
 #[test]
 fn worker_ready() {
     trace("worker-ready", async |stage| {
-        stage.script("web", [Script::new().is_online(80).listens(90).says(500, READY)]);
+        stage.script("web", [Script::new().comes_online(80).listens(90).says(500, READY)]);
         let options =
             json!({"exec_mode": "cluster_mode", "exec_interpreter": stage.node(), "wait_ready": true});
         stage.start("web", options).await;
@@ -101,7 +106,7 @@ fn worker_ready() {
 #[test]
 fn worker_dies_before_it_is_online() {
     trace("worker-dies-before-it-is-online", async |stage| {
-        stage.script("web", [Script::new().exits(40, 1), Script::new().is_online(30)]);
+        stage.script("web", [Script::new().exits(40, 1), Script::new().comes_online(30)]);
         stage.start("web", json!({"exec_mode": "cluster_mode", "exec_interpreter": stage.node()})).await;
         stage.pass(100).await;
     });
@@ -146,7 +151,10 @@ fn delete_while_launching() {
 #[test]
 fn messages_while_launching() {
     trace("messages-while-launching", async |stage| {
-        stage.script("web", [Script::new().says(100, r#"{"loaded":1}"#).says(300, READY).says(300, "\"later\"")]);
+        stage.script(
+            "web",
+            [Script::new().says(100, r#"{"loaded":1}"#).says(300, READY).says(300, "\"later\"")],
+        );
         stage.start("web", json!({"wait_ready": true})).await;
     });
 }

@@ -164,8 +164,7 @@ fn restart_delay() {
 fn backoff_grows_to_its_cap() {
     trace("backoff-grows-to-its-cap", async |stage| {
         stage.script("web", [Script::new().exits(1, 1)]);
-        let options =
-            json!({"exp_backoff_restart_delay": 100, "restart_delay": 7, "max_restarts": 1000, "min_uptime": 1});
+        let options = json!({"exp_backoff_restart_delay": 100, "restart_delay": 7, "max_restarts": 1000, "min_uptime": 1});
         stage.start("web", options).await;
         stage.pass(100_000).await;
     });
@@ -205,7 +204,10 @@ fn backoff_is_reset_by_a_client() {
 #[test]
 fn stop_exit_codes() {
     trace("stop-exit-codes", async |stage| {
-        stage.script("job", [Script::new().exits(50, 2), Script::new().exits(50, 0), Script::new().exits(50, 7)]);
+        stage.script(
+            "job",
+            [Script::new().exits(50, 2), Script::new().exits(50, 0), Script::new().exits(50, 7)],
+        );
         stage.start("job", json!({"stop_exit_codes": [0, "7"], "restart_delay": 100})).await;
         stage.pass(1000).await;
         stage.start_again(0).await;

@@ -95,8 +95,7 @@ impl Stage {
         let home = folder.path().to_owned();
         std::fs::write(home.join("node"), "").unwrap();
         let variables: BTreeMap<&str, &str> = environment.iter().copied().collect();
-        let settings =
-            Settings::read(&home, &|key| variables.get(key).map(|value| (*value).to_owned()));
+        let settings = Settings::read(&home, &|key| variables.get(key).map(|value| (*value).to_owned()));
         let bus = Bus::default();
         let journal = Journal::new(bus.clone(), &settings.log_date_format);
         let logs = LogWriter::on(tokio::runtime::Handle::current(), journal.clone());
@@ -429,13 +428,20 @@ async fn listen(bus: Bus, told: Arc<Mutex<Told>>, begun: Instant) {
 
 fn line(topic: &str, packet: &Value) -> String {
     let process = &packet["process"];
-    let who = || format!("{}:{}", process["name"].as_str().unwrap(), process["pm_id"].to_string().trim_matches('"'));
+    let who = || {
+        format!("{}:{}", process["name"].as_str().unwrap(), process["pm_id"].to_string().trim_matches('"'))
+    };
     match topic {
         "trace" => packet.as_str().unwrap().to_owned(),
         "log:PM2" => format!("journal {}", packet["data"].as_str().unwrap().trim_end()),
         "process:event" => {
             let manually = if packet["manually"] == true { " by a client" } else { "" };
-            format!("event {}{manually} of {}, {}", packet["event"].as_str().unwrap(), who(), process["status"].as_str().unwrap())
+            format!(
+                "event {}{manually} of {}, {}",
+                packet["event"].as_str().unwrap(),
+                who(),
+                process["status"].as_str().unwrap()
+            )
         }
         "log:out" | "log:err" => format!("{topic} of {}: {}", who(), packet["data"]),
         "process:msg" => format!("message of {}: {}", who(), packet["raw"]),

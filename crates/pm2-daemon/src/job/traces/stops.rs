@@ -133,7 +133,8 @@ fn kill_use_message() {
 #[test]
 fn last_words() {
     trace("last-words", async |stage| {
-        let polite = Script::new().obeys(libc::SIGINT, 100, 0).writes(1040, "closing\n").says(1050, "\"bye\"");
+        let polite =
+            Script::new().obeys(libc::SIGINT, 100, 0).writes(1040, "closing\n").says(1050, "\"bye\"");
         stage.script("web", [polite]);
         stage.start("web", json!({})).await;
         stage.pass(1000).await;

@@ -20,8 +20,8 @@ fn memory() {
 #[test]
 fn memory_of_a_worker() {
     trace("memory-of-a-worker", async |stage| {
-        let first = Script::new().is_online(10).listens(20).drains(40).measured();
-        stage.script("web", [first, Script::new().is_online(10).listens(200)]);
+        let first = Script::new().comes_online(10).listens(20).drains(40).measured();
+        stage.script("web", [first, Script::new().comes_online(10).listens(200)]);
         let options = json!({
             "max_memory_restart": 1000, "exec_mode": "cluster_mode", "exec_interpreter": stage.node(),
             "scheduling_policy": "rr",
@@ -35,9 +35,9 @@ fn memory_of_a_worker() {
 #[test]
 fn memory_of_a_worker_without_a_successor() {
     trace("memory-of-a-worker-without-a-successor", async |stage| {
-        let first = Script::new().is_online(10).listens(20).drains(40).measured();
+        let first = Script::new().comes_online(10).listens(20).drains(40).measured();
         let fails = Script::new().exits(50, 1);
-        stage.script("web", [first, fails.clone(), fails, Script::new().is_online(10).listens(200)]);
+        stage.script("web", [first, fails.clone(), fails, Script::new().comes_online(10).listens(200)]);
         let options = json!({
             "max_memory_restart": 1000, "exec_mode": "cluster_mode", "exec_interpreter": stage.node(),
             "scheduling_policy": "rr",
