@@ -55,12 +55,14 @@ impl Groups {
         self.left.lock().retain(|group| !remove_cgroup(group));
     }
 
-    /// Removes empty groups of daemons that are no more.
+    /// Removes empty groups of daemons that are no more, and of earlier images of this process.
     fn sweep(&self) {
+        let own = std::process::id().cast_signed();
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
-            if name.to_str().and_then(owner).is_some_and(|pid| send_signal(pid, Signal(0)).is_err()) {
+            let is_over = |pid: i32| pid == own || send_signal(pid, Signal(0)).is_err();
+            if name.to_str().and_then(owner).is_some_and(is_over) {
                 remove_cgroup(&entry.path());
             }
         }
