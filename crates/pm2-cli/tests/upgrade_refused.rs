@@ -112,6 +112,8 @@ fn a_daemon_that_was_frozen_thaws() {
     let half = home.shell("half", "printf '{\"type\":\"half\",' >&3; touch half; until [ -e go ]; do sleep 0.01; done; printf '\"data\":1}\\n' >&3; exec sleep 3600");
     client.start(half);
     until_exists(&home.path("half"));
+    // A list opens something for each app that is online.
+    client.until_status(4, "online");
     let n_descriptors = descriptors(pid).len();
     fs::write(home.path("crash"), "").unwrap();
     client.until_status(4, "waiting restart");

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::groups::Groups;
 use super::{ExitFuture, Kin, ProcessHost, Relative, Spawned, Tracking, family};
 use crate::sys::{
-    Launch, Signal, adopt_orphans, children, poll_for_exit, reap, send_signal, spawn_in_cgroup,
-    spawn_process, wait_for_exit,
+    Adoption, Launch, Signal, children, poll_for_exit, reap, send_signal, spawn_in_cgroup, spawn_process,
+    wait_for_exit,
 };
 
 /// Orphans that have ended are looked for at most that often.
@@ -40,12 +39,12 @@ impl InProcessHost {
     pub(crate) fn new(wanted: bool) -> InProcessHost {
         let own = Arc::<Own>::default();
         let groups = wanted.then(Groups::new).flatten().map(Arc::new);
-        let tracking = match signal(SignalKind::child()) {
-            Ok(ended) if adopt_orphans() => {
-                tokio::spawn(reap_orphans(own.clone(), groups.clone(), ended));
+        let tracking = match Adoption::begin() {
+            Some(adoption) => {
+                tokio::spawn(reap_orphans(own.clone(), groups.clone(), adoption));
                 Tracking::Subreaper
             }
-            _ => Tracking::Group,
+            None => Tracking::Group,
         };
         InProcessHost { own, groups, tracking }
     }
@@ -124,7 +123,7 @@ impl Own {
 }
 
 /// Reaps orphans when they have ended: nobody else waits for them.
-async fn reap_orphans(own: Arc<Own>, groups: Option<Arc<Groups>>, mut ended: SignalStream) {
+async fn reap_orphans(own: Arc<Own>, groups: Option<Arc<Groups>>, adoption: Adoption) {
     loop {
         tokio::time::sleep(REAPING_PAUSE).await;
         // What is being started now would look like an orphan.
@@ -134,8 +133,6 @@ async fn reap_orphans(own: Arc<Own>, groups: Option<Arc<Groups>>, mut ended: Sig
         if let Some(groups) = &groups {
             groups.retry();
         }
-        if ended.recv().await.is_none() {
-            return;
-        }
+        adoption.one_has_ended().await;
     }
 }
