@@ -16,6 +16,8 @@ use crate::watch::{Burst, Subscription, WatchPlan, Watches};
 
 /// How often the memory of an app with a limit is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same while it does not change.
+const LOOK_AT_REST: Duration = Duration::from_millis(1500);
 /// The same after a restart for that reason has failed.
 const LOOK_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
@@ -63,6 +65,8 @@ struct Guard {
     /// `None` when the process has ended.
     sampler: Option<Sampler>,
     look: Instant,
+    /// What was used at the last look.
+    used: u64,
 }
 
 impl Triggers {
@@ -162,7 +166,8 @@ impl Triggers {
             limit,
             pid,
             sampler: Sampler::open(pid),
-            look: Instant::now() + LOOK,
+            look: next_look(LOOK),
+            used: 0,
         });
     }
 
@@ -219,19 +224,28 @@ async fn changed(files: &mut Option<Files>) -> PathBuf {
     std::future::pending().await
 }
 
+/// The moment that is so far away, but all apps are looked at in the same moments: the daemon wakes up once.
+fn next_look(pause: Duration) -> Instant {
+    let now = clock::epoch_ms().unsigned_abs();
+    let due = now + pause.as_millis() as u64;
+    Instant::now() + Duration::from_millis(due - due % LOOK.as_millis() as u64 - now)
+}
+
 async fn exceeded(memory: &mut Option<Guard>) -> (u64, u64) {
     let Some(guard) = memory else { return std::future::pending().await };
     loop {
         tokio::time::sleep_until(guard.look).await;
-        guard.look = Instant::now() + LOOK;
         if guard.sampler.is_none() {
             // There was no descriptor for it.
             guard.sampler = Sampler::open(guard.pid);
         }
         let used = guard.sampler.as_mut().and_then(Sampler::sample).map_or(0, |sample| sample.memory);
+        let is_at_rest = std::mem::replace(&mut guard.used, used) == used;
         if used > guard.limit {
+            guard.look = next_look(LOOK);
             return (used, guard.limit);
         }
+        guard.look = next_look(if is_at_rest { LOOK_AT_REST } else { LOOK });
     }
 }
 
