@@ -1,14 +1,15 @@
 //! The daemon's own log: lines of pm2.log and the bus event `log:PM2`.
 
 use std::fmt::Display;
+#[cfg(not(test))]
 use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
-use crate::bus::Bus;
-use crate::logs::OwnLog;
 use pm2_core::date_format;
 
+use crate::bus::Bus;
 use crate::clock;
+use crate::logs::OwnLog;
 
 /// Writes lines of the form `<date>: PM2 <level>: <text>`; cheap to clone.
 ///
@@ -56,13 +57,7 @@ impl Journal {
             let date = date_format::format(&self.date_format, &chrono::Local::now());
             format!("{date}: PM2 {level}: {text}\n")
         };
-        // A full disk must not end the daemon; there is nowhere else to complain.
-        let mut log = std::io::stdout().lock();
-        drop(log.write_all(line.as_bytes()).and_then(|()| log.flush()));
-        if let Some(own) = self.own_log.get() {
-            own.keep_small();
-        }
-        drop(log);
+        put(&line, self.own_log.get());
         if !self.date_format.is_empty() {
             self.bus.publish("log:PM2", || {
                 let data = serde_json::Value::from(format!("{text}\n"));
@@ -71,4 +66,20 @@ impl Journal {
             });
         }
     }
+}
+
+#[cfg(not(test))]
+fn put(line: &str, log: Option<&OwnLog>) {
+    let mut out = std::io::stdout().lock();
+    // A full disk must not end the daemon; there is nowhere else to complain.
+    drop(out.write_all(line.as_bytes()).and_then(|()| out.flush()));
+    log.into_iter().for_each(OwnLog::keep_small);
+}
+
+/// Into what is shown of a test that fails.
+#[cfg(test)]
+#[allow(clippy::print_stdout)]
+fn put(line: &str, log: Option<&OwnLog>) {
+    print!("{line}");
+    log.into_iter().for_each(OwnLog::keep_small);
 }

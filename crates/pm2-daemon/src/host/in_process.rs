@@ -9,10 +9,10 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use super::groups::Groups;
-use super::{ExitFuture, Kin, ProcessHost, Spawned, Tracking, family};
+use super::{ExitFuture, Kin, ProcessHost, Relative, Spawned, Tracking, family};
 use crate::sys::{
-    Adoption, Launch, ProcessWatch, Signal, children, poll_for_exit, reap, send_signal, spawn_in_cgroup,
-    spawn_process, wait_for_exit,
+    Adoption, Launch, Signal, children, poll_for_exit, reap, send_signal, spawn_in_cgroup, spawn_process,
+    wait_for_exit,
 };
 
 /// Orphans that have ended are looked for at most that often.
@@ -79,9 +79,10 @@ impl ProcessHost for InProcessHost {
         send_signal(pid, signal)
     }
 
-    fn family(&self, of: &Kin, known: &[ProcessWatch]) -> Vec<ProcessWatch> {
+    fn family(&self, of: &Kin, known: &[Box<dyn Relative>]) -> Vec<Box<dyn Relative>> {
         let orphans = || (self.tracking == Tracking::Subreaper).then(|| self.own.orphans());
-        family::find(of, orphans, known)
+        let found = family::find(of, orphans, known);
+        found.into_iter().map(|watch| Box::new(watch) as Box<dyn Relative>).collect()
     }
 
     fn leave(&self, family: &Kin) {

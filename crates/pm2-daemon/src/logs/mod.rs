@@ -137,6 +137,14 @@ impl LogWriter {
         })
     }
 
+    /// A writer on a thread that is there already.
+    #[cfg(test)]
+    pub(crate) fn on(runtime: Handle, journal: Journal) -> LogWriter {
+        let shared = Shared::new(PathBuf::from("/dev/null"), 0o600, journal.clone());
+        let surroundings = Surroundings { journal, begun: Begun::default(), n_large: Arc::default() };
+        LogWriter { runtime, surroundings, shared, pumps: Arc::default() }
+    }
+
     /// Moves what arrives in the two pipes into the files until both pipes have ended.
     pub(crate) fn attach(&self, pipes: [OwnedFd; 2], files: &LogFiles, taps: [Tap; 2]) -> Output {
         let [out, error] = pipes;
