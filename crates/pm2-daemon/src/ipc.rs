@@ -11,7 +11,7 @@ mod outbox;
 pub(crate) use channel::{Channel, Ends, closed, open, thaw};
 pub(crate) use lines::Lines;
 pub(crate) use message::{AppMessage, Line, parse};
-pub(crate) use outbox::{ChannelSender, Outbox, outbox};
+pub(crate) use outbox::{ChannelSender, Outbox, Written, outbox};
 
 /// Messages that may wait for the job's task.
 pub(crate) const MAX_INCOMING: usize = 64;
