@@ -13,6 +13,7 @@ use pm2_core::protocol::encode_event;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
 
+use crate::sys::give_back_memory;
 use crate::tally::{One, Tally};
 use queue::Queue;
 
@@ -75,13 +76,18 @@ impl Bus {
             loop {
                 let batch = subscriber.queue.lock().take();
                 let Some(batch) = batch else { return };
-                let bytes = batch.bytes();
-                if bytes.is_empty() {
+                let count = batch.bytes().len();
+                if count == 0 {
                     subscriber.changed.notified().await;
-                } else if output.write_all(bytes).await.is_err() {
+                    continue;
+                }
+                if output.write_all(batch.bytes()).await.is_err() {
                     return;
-                } else {
-                    subscriber.queue.lock().written(bytes.len());
+                }
+                drop(batch);
+                let was_large = subscriber.queue.lock().written(count);
+                if was_large {
+                    give_back_memory();
                 }
             }
         };
@@ -128,7 +134,12 @@ impl Drop for Membership<'_> {
     fn drop(&mut self) {
         self.bus.change(|subscribers| subscribers.retain(|other| !Arc::ptr_eq(other, self.subscriber)));
         // Nobody waits for what it has not read.
-        *self.subscriber.queue.lock() = Queue::default();
+        let queue = std::mem::take(&mut *self.subscriber.queue.lock());
+        let was_large = queue.is_large();
+        drop(queue);
+        if was_large {
+            give_back_memory();
+        }
     }
 }
 

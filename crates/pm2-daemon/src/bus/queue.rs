@@ -11,6 +11,8 @@ use crate::tally::One;
 
 /// Bytes a subscriber may have waiting: 100 000 messages of an app that says something short.
 pub(super) const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+/// So much was waiting at some time that its memory is worth giving back.
+const MUCH: usize = 1024 * 1024;
 /// Packets are written together up to this size.
 const BATCH: usize = 64 * 1024;
 
@@ -20,6 +22,8 @@ pub(super) struct Queue {
     frames: VecDeque<Arc<[u8]>>,
     /// Of all that has not been written, also of what is being written.
     bytes: usize,
+    /// The most that there was of them since there was nothing.
+    peak: usize,
     lost: u64,
     is_closed: bool,
     busy: Busy,
@@ -68,6 +72,7 @@ impl Queue {
             self.busy = Some(busy());
         }
         self.bytes += frame.len();
+        self.peak = self.peak.max(self.bytes);
         self.frames.push_back(frame.clone());
         is_first
     }
@@ -107,12 +112,19 @@ impl Queue {
         notice
     }
 
-    /// So many bytes have left.
-    pub(super) fn written(&mut self, count: usize) {
+    /// So many bytes have left. `true`: those were the last of many.
+    pub(super) fn written(&mut self, count: usize) -> bool {
         self.bytes -= count;
-        if self.bytes == 0 {
-            self.busy = None;
+        if self.bytes > 0 {
+            return false;
         }
+        self.busy = None;
+        std::mem::take(&mut self.peak) > MUCH
+    }
+
+    /// Whether dropping it frees much.
+    pub(super) fn is_large(&self) -> bool {
+        self.bytes > MUCH
     }
 
     /// Nothing more comes.

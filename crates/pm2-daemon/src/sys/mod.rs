@@ -5,6 +5,7 @@
 mod forked;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
+mod memory;
 mod notify;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 #[path = "sockets_linux.rs"]
@@ -21,6 +22,7 @@ use portable as platform;
 mod succession;
 mod unix;
 
+pub(crate) use memory::give_back_memory;
 pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
     ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of, spawn_process,
