@@ -95,21 +95,29 @@ function report(reason) {
   const { inspect, types } = require('util');
   let data;
   try {
-    const isError = types.isNativeError(reason) || reason instanceof Error;
-    const error = isError ? reason : new Error(`Non-error value: ${JSON.stringify(reason)}`);
-    data = { message: error.message, stack: String(error.stack), name: error.name };
-    for (const key of Object.keys(error)) {
-      const value = error[key];
-      data[key] ??= typeof value === 'object' ? inspect(value) : value;
-    }
-    if (isError) Object.assign(data, origin(data.stack.slice(0, 1e4)));
+    if (types.isNativeError(reason) || reason instanceof Error) {
+      const { message, stack, name } = reason;
+      data = { message, stack: String(stack), name };
+      for (const key of Object.keys(reason)) {
+        const value = reason[key];
+        data[key] ??= typeof value === 'object' ? inspect(value) : value;
+      }
+      Object.assign(data, origin(data.stack.slice(0, 1e4)));
+    } else data = withoutPlace(`Non-error value: ${JSON.stringify(reason)}`);
     JSON.stringify(data);
   } catch {
     // Getters that throw, numbers and circles that JSON has no form for.
-    const text = inspect(reason);
-    data = { message: text, stack: text, name: 'Error' };
+    try {
+      data = withoutPlace(inspect(reason));
+    } catch {
+      data = withoutPlace(Object.prototype.toString.call(reason));
+    }
   }
   say({ type: 'process:exception', data });
+}
+
+function withoutPlace(message) {
+  return { message, stack: `Error: ${message}`, name: 'Error' };
 }
 
 // The first place that is the app's own.
