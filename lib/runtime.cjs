@@ -31,7 +31,11 @@ if (!process.chdir.disabled && (channel || sending)) {
   // `unhandled_rejections: "strict"` keeps Node's own rule.
   if (env.unhandled_rejections !== 'strict') {
     process.on('unhandledRejection', (reason) => {
-      console.error(reason);
+      try {
+        console.error(reason);
+      } catch {
+        // It cannot even be shown.
+      }
       report(reason);
     });
   }
@@ -57,7 +61,7 @@ function measure() {
   // The app may put others in its place.
   const { setTimeout } = globalThis;
   const delays = [];
-  let used = cpuUsage();
+  let used;
   const wait = (seconds) => {
     const due = hrtime.bigint() + BigInt(seconds * 1e9);
     setTimeout(() => {
