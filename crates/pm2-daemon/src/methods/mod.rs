@@ -117,11 +117,12 @@ async fn call(engine: &Arc<Engine>, method: &str, args: &[Box<RawValue>]) -> Met
     if method == "upgrade" {
         return upgrade::upgrade(engine, &argument(0)).await;
     }
-    let _counted = engine.supervisor.context.under_way.one();
     if method == "sendDataToProcessId" {
-        // The only one whose argument may be large: it is not read, but passed on.
+        // The only one whose argument may be large: it is not read, but passed on. It does not count either: an upgrade
+        // need not wait for an app to read, but hands over what is queued.
         return message::send_data(engine, args.first().map(|packet| &**packet)).await;
     }
+    let _counted = engine.supervisor.context.under_way.one();
     let first = argument(0);
     match method {
         "ping" => Ok(info::ping()),
