@@ -127,6 +127,13 @@ declare namespace pm2 {
     exit_signal?: string
     /** Why the last spawn failed; the status is then `errored`. */
     spawn_error?: string
+    /** It counts as started because the time for its word was over, or it ended before: it has not said that it is ready. */
+    ready_assumed?: true
+    /**
+     * How those are found whom the app has started and who have lost their parent, with `treekill`: by a control group of
+     * their own, as children that the daemon has adopted, or by the process group alone.
+     */
+    process_tree?: 'cgroup' | 'subreaper' | 'group'
     exec_mode: 'fork_mode' | 'cluster_mode'
     /** The number of processes that was asked for. */
     instances?: number

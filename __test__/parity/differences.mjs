@@ -376,6 +376,20 @@ export const differences = [
     when: (left) => absent(left),
     reason: 'The names that the description of the app declared, so that a later one can remove them.',
   },
+  {
+    id: 'how the tree of processes is found',
+    scenario: any,
+    path: /(^|\/)process_tree$/,
+    when: (left) => absent(left),
+    reason: 'npm pm2 does not find processes whose parent is gone; ours says how it does.',
+  },
+  {
+    id: 'readiness that was only assumed',
+    scenario: any,
+    path: /(^|\/)ready_assumed$/,
+    when: (left) => absent(left),
+    reason: 'npm pm2 does not tell a process that has said that it is ready from one that has not.',
+  },
 
   // User and group: `<form>/<options>/<field>`.
   {

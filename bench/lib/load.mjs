@@ -1,16 +1,20 @@
-// The load generator, `bench/load`, and what a run of it says.
+// The programs of `bench/load`: the load generator, and what a run of it says; an app that notes when it runs.
 
 import { execFile } from 'node:child_process'
 import { createServer } from 'node:net'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../', import.meta.url))
-/** Tells measuring processes where it is. */
-const VARIABLE = 'BENCH_LOAD_GENERATOR'
+/** Tells measuring processes where they are. */
+const VARIABLE = 'BENCH_PROGRAMS'
+const program = (name) => path.join(process.env[VARIABLE], name)
+/** The app. */
+export const noteTime = () => program('note-time')
 
-/** Builds it where it is missing or older than its source; cargo knows. */
+/** Builds them where they are missing or older than their source; cargo knows. */
 export async function buildLoad() {
   const args = ['build', '--release', '-p', 'pm2-rs-load', '--message-format=json']
   const { stdout } = await run('cargo', args, { cwd: root, maxBuffer: 64 << 20 })
@@ -18,7 +22,7 @@ export async function buildLoad() {
     .split('\n')
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line).executable)
-  process.env[VARIABLE] = executables.find((file) => typeof file === 'string')
+  process.env[VARIABLE] = path.dirname(executables.find((file) => typeof file === 'string'))
 }
 
 /**
@@ -43,7 +47,7 @@ export async function tryLoad(port, options) {
     const option = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`
     return value === true ? [option] : [option, String(value)]
   })
-  const { stdout } = await run(process.env[VARIABLE], [`127.0.0.1:${port}`, ...args], { maxBuffer: 64 << 20 })
+  const { stdout } = await run(program('pm2-rs-load'), [`127.0.0.1:${port}`, ...args], { maxBuffer: 64 << 20 })
   return JSON.parse(stdout)
 }
 

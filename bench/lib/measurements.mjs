@@ -12,7 +12,7 @@ import { sidesNamed } from './sides.mjs'
 
 const folder = new URL('../measurements/', import.meta.url)
 /** The order of the table; files that are not named here follow. */
-const ORDER = ['require', 'connect', 'list', 'start', 'stop', 'delete', 'crash-restart', 'daemon-memory', 'app-memory', 'cluster']
+const ORDER = ['require', 'connect', 'list', 'start', 'stop', 'delete', 'crash-restart', 'memory-limit', 'idle', 'daemon-memory', 'app-memory', 'cluster']
 
 /** @param only names, all when undefined */
 export async function loadMeasurements(only) {

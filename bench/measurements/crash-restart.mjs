@@ -1,24 +1,33 @@
-// From the kill of an app to the moment its successor runs: a shell script that notes the time, so the shell's and
-// `date`'s own start are part of it. `bare` is the same script from `spawn` in this process.
+// From the kill of an app to the moment its successor runs: a native program that notes the time first of all. `bare` is
+// the same program from `spawn` in this process.
 
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { call, connected, pause } from '../lib/api.mjs'
+import { buildLoad, noteTime } from '../lib/load.mjs'
 import { median } from '../lib/statistics.mjs'
 
-const script = fileURLToPath(new URL('../fixtures/note-time.sh', import.meta.url))
 /** Fewer than the 16 short lives after which PM2 gives an app up. */
 const CRASHES = 7
 
-export const rows = [{ key: 'restart', label: 'crash until the restarted app runs', unit: 'ms', bare: 'bare' }]
+export const prepare = buildLoad
+
+export const rows = [
+  {
+    key: 'restart',
+    label: 'crash until the restarted app runs',
+    unit: 'ms',
+    bare: 'bare',
+    target: { ratio: 3, overBare: 2 },
+  },
+]
 
 export async function measure({ load, home }) {
   const notes = path.join(home, 'notes')
   const bareNotes = path.join(home, 'bare-notes')
   const pm2 = await connected(load)
-  await call(pm2, 'start', { name: 'crash', script, args: [notes], interpreter: 'sh' })
+  await call(pm2, 'start', { name: 'crash', script: noteTime(), args: [notes], interpreter: 'none' })
   await noted(notes, 0)
 
   const restarts = []
@@ -31,7 +40,7 @@ export async function measure({ load, home }) {
     restarts.push((await noted(notes, crash + 1)) - killed)
 
     const spawned = now()
-    const child = spawn('sh', [script, bareNotes], { stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(noteTime(), [bareNotes], { stdio: ['pipe', 'pipe', 'pipe'] })
     bares.push((await noted(bareNotes, crash)) - spawned)
     child.kill('SIGKILL')
   }

@@ -173,7 +173,13 @@ async fn serve(
     let bus = Bus::default();
     let journal = Journal::new(bus.clone(), &settings.log_date_format);
     let logs = LogWriter::start(journal.clone()).map_err(DaemonError::System)?;
-    let context = Context::new(Box::new(InProcessHost), logs, bus, journal.clone(), settings.clone());
+    let context = Context::new(
+        Box::new(InProcessHost::new(settings.cgroups)),
+        logs,
+        bus,
+        journal.clone(),
+        settings.clone(),
+    );
     let started_at = left.as_ref().map_or_else(epoch_ms, |(state, _)| state.engine.started_at);
     let (engine, mut wishes) = Engine::new(Supervisor::new(context), started_at);
 

@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) socket_owner: Option<(u32, u32)>,
     /// How many CPUs `instances: 0` means.
     pub(crate) n_cpus: usize,
+    /// Give each app a control group where the system lets us; `PM2_RS_CGROUPS`, yes unless it is `0`.
+    pub(crate) cgroups: bool,
     /// Folder for the app runtime's file.
     pub(crate) runtime_folder: PathBuf,
 }
@@ -76,6 +78,7 @@ impl Settings {
             log_date_format: get("PM2_LOG_DATE_FORMAT").unwrap_or_else(|| "YYYY-MM-DDTHH:mm:ss".to_owned()),
             socket_owner: id("PM2_SOCKET_USER").zip(id("PM2_SOCKET_GROUP")),
             n_cpus: std::thread::available_parallelism().map_or(1, usize::from),
+            cgroups: get("PM2_RS_CGROUPS").as_deref() != Some("0"),
             runtime_folder: home.to_owned(),
         }
     }

@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Bytes, Kept};
+use crate::host::Tracking;
 
 /// The version that is written.
 pub(crate) const VERSION: u32 = 1;
@@ -125,8 +127,20 @@ pub(crate) struct JobState {
     pub(crate) n_quick: u64,
     pub(crate) has_run: bool,
     pub(crate) asked_to_stop: bool,
+    /// The last process that has ended by itself, if it has left somebody behind.
+    pub(crate) left_by: Option<KinState>,
     pub(crate) triggers: TriggersState,
     pub(crate) phase: PhaseState,
+}
+
+/// What tells the descendants of a process from others.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KinState {
+    pub(crate) root: i32,
+    /// Epoch ms of its start, as it knows it itself.
+    pub(crate) started: i64,
+    pub(crate) tracking: Tracking,
+    pub(crate) group: Option<PathBuf>,
 }
 
 /// What makes a job act without being asked.
@@ -163,6 +177,8 @@ pub(crate) struct ViewState {
     pub(crate) spawn_error: Option<String>,
     pub(crate) app_version: Option<String>,
     pub(crate) node_version: Option<String>,
+    pub(crate) ready_assumed: bool,
+    pub(crate) process_tree: Option<Tracking>,
     pub(crate) axm_actions: Vec<Value>,
     pub(crate) axm_monitor: Map<String, Value>,
     pub(crate) axm_options: Map<String, Value>,
@@ -182,7 +198,7 @@ pub(crate) enum PhaseState {
 /// A running process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ProcessState {
-    pub(crate) pid: i32,
+    pub(crate) kin: KinState,
     pub(crate) started: i64,
     pub(crate) worker: Option<u64>,
     pub(crate) version: Option<String>,

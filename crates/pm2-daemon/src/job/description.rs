@@ -26,6 +26,8 @@ const RUNTIME_KEYS: &[&str] = &[
     "exit_code",
     "exit_signal",
     "spawn_error",
+    "ready_assumed",
+    "process_tree",
     "node_version",
     "version",
     "_km_monitored",

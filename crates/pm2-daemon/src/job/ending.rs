@@ -12,6 +12,7 @@ use super::reload;
 use super::task::{Job, State};
 use super::view::Status;
 use crate::clock::epoch_ms;
+use crate::host::{Kin, ProcessHost};
 use crate::sys::{self, Exit};
 
 /// An app that stays away for longer does not keep its clients waiting: its sockets are closed meanwhile.
@@ -31,13 +32,34 @@ impl Job {
         }
         // A pending restart is cancelled with the state that held it.
         self.state = State::Idle;
+        let ended = self.end_left_behind().await;
         {
             let mut view = self.view.lock();
             view.status = Status::Stopped;
             view.pid = 0;
         }
         self.close_listeners().await;
-        Ok(())
+        ended
+    }
+
+    /// Ends those whom the last process has left behind, if the app wants its whole tree ended.
+    ///
+    /// # Errors
+    /// When somebody survived SIGKILL.
+    pub(super) async fn end_left_behind(&mut self) -> Result<(), String> {
+        let Some(kin) = self.left_by.take() else { return Ok(()) };
+        let context = self.context.clone();
+        let plan = KillPlan::new(&self.spec(), &context.settings);
+        let ended = kill::end_family(&*context.host, &kin, &plan, &context.journal, context.hurried()).await;
+        ended.map_err(|_| {
+            let view = self.view.lock();
+            let text = format!(
+                "app={} id={} processes that pid {} has left could not be stopped",
+                view.spec.name, view.id, kin.root
+            );
+            context.journal.error(&text);
+            text
+        })
     }
 
     /// Lets a worker finish what it does while others of its app go on, so that scaling down loses nothing.
@@ -59,7 +81,7 @@ impl Job {
             tokio::select! {
                 () = &mut closed => return,
                 () = &mut hurried => return,
-                order = inbox.recv() => match order.map(|order| signal_now(order, Some(pid))) {
+                order = inbox.recv() => match order.map(|order| signal_now(&*context.host, order, Some(pid))) {
                     // It was sent.
                     Some(None) => {}
                     Some(Some(order)) => {
@@ -95,12 +117,19 @@ impl Job {
         let plan = KillPlan::new(&spec, &context.settings);
         let channel = process.channel.clone();
         let Job { inbox, deferred, view, .. } = self;
-        let ended =
-            kill::end(&mut process, &plan, &context.journal, inbox, context.hurried(), |event| match event {
+        let ended = kill::end(
+            &*context.host,
+            &mut process,
+            &plan,
+            &context.journal,
+            inbox,
+            context.hurried(),
+            |event| match event {
                 Meanwhile::Message(message) => super::messages::take(&context, view, &channel, &message),
-                Meanwhile::Order(order, pid) => deferred.extend(signal_now(order, pid)),
-            })
-            .await;
+                Meanwhile::Order(order, pid) => deferred.extend(signal_now(&*context.host, order, pid)),
+            },
+        )
+        .await;
         let result = match ended {
             Ok(exit) => {
                 let facts = self.facts(&process, exit);
@@ -155,6 +184,7 @@ impl Job {
     pub(super) async fn exited(&mut self, exit: Exit) {
         if matches!(self.state, State::Launching { .. }) {
             // It counts as ready at this moment.
+            self.assume_ready();
             self.publish("online");
         }
         let (State::Launching { mut process, .. } | State::Online { mut process }) = self.conclude_launch()
@@ -164,6 +194,13 @@ impl Job {
         self.after_death(&mut process, exit).await;
         let facts = self.facts(&process, exit);
         let spec = self.spec();
+        let kin = Kin { root_ended: true, ..process.kin };
+        let has_left = spec.treekill && !self.context.host.family(&kin, &[]).is_empty();
+        if has_left {
+            self.left_by = Some(kin);
+        } else {
+            self.context.host.leave(&kin);
+        }
         if facts.uptime > self.context.settings.backoff_reset {
             self.history.last_delay_ms = None;
         }
@@ -211,6 +248,7 @@ impl Job {
         match action {
             Action::RestartNow => self.restart_by_itself().await,
             Action::RestartAfter { delay, backoff } => {
+                let _ = self.end_left_behind().await;
                 let mut view = self.view.lock();
                 view.status = Status::WaitingRestart;
                 if self.history.last_delay_ms.is_some() {
@@ -295,9 +333,9 @@ pub(super) fn unsent(signal: sys::Signal, error: &std::io::Error) -> String {
 }
 
 /// While a process is being ended only a signal can be sent at once; everything else waits for the end.
-pub(super) fn signal_now(order: Order, pid: Option<i32>) -> Option<Order> {
+pub(super) fn signal_now(host: &dyn ProcessHost, order: Order, pid: Option<i32>) -> Option<Order> {
     let (Command::Signal(signal), Some(pid)) = (&order.command, pid) else { return Some(order) };
-    let sent = sys::send_signal(pid, *signal).map_err(|error| unsent(*signal, &error));
+    let sent = host.signal(pid, *signal).map_err(|error| unsent(*signal, &error));
     // The asking connection may have gone.
     drop(order.answer.send(sent.map(|()| String::new())));
     None

@@ -17,6 +17,7 @@ use super::triggers::Triggers;
 use super::view::{Status, View};
 use crate::context::Context;
 use crate::handover::{Clock, Descriptors, JobState, PhaseState, ProcessState, ViewState};
+use crate::host::Kin;
 use crate::ipc::{self, AppMessage, Ends};
 use crate::logs::{FileTable, LogFiles};
 
@@ -42,7 +43,7 @@ impl Frozen {
         files: &mut FileTable,
         descriptors: &mut Descriptors,
     ) -> JobState {
-        let Frozen(Job { view, state, history, triggers, has_run, asked_to_stop, .. }) = self;
+        let Frozen(Job { view, state, history, triggers, left_by, has_run, asked_to_stop, .. }) = self;
         let phase = match state {
             State::Idle => PhaseState::Idle,
             // Whoever waited for it was answered, or is gone.
@@ -58,7 +59,18 @@ impl Frozen {
         let view = view.lock().freeze();
         let History { unstable_restarts, last_delay_ms, n_quick } = history;
         let triggers = triggers.freeze();
-        JobState { view, unstable_restarts, last_delay_ms, n_quick, has_run, asked_to_stop, triggers, phase }
+        let left_by = left_by.as_ref().map(Kin::freeze);
+        JobState {
+            view,
+            unstable_restarts,
+            last_delay_ms,
+            n_quick,
+            has_run,
+            asked_to_stop,
+            left_by,
+            triggers,
+            phase,
+        }
     }
 }
 
@@ -71,12 +83,23 @@ pub(crate) fn thaw(
     workers: &mut BTreeMap<u64, Ends>,
     descriptors: &mut Descriptors,
 ) -> JobHandle {
-    let JobState { view, unstable_restarts, last_delay_ms, n_quick, has_run, asked_to_stop, triggers, phase } =
-        state;
+    let JobState {
+        view,
+        unstable_restarts,
+        last_delay_ms,
+        n_quick,
+        has_run,
+        asked_to_stop,
+        left_by,
+        triggers,
+        phase,
+    } = state;
     let view = View::thaw(view);
     let plan = view.spec.watch.as_ref().filter(|_| has_run);
     let triggers = Triggers::thaw(triggers, plan, &context.watches, clock);
-    let mut process = |state| Process::thaw(context, state, clock, files, workers, descriptors);
+    let id = view.id;
+    let left_by = left_by.map(|kin| Kin::thaw(kin, id, true));
+    let mut process = |state| Process::thaw(context, id, state, clock, files, workers, descriptors);
     let moment = |ms| Instant::from_std(clock.moment(ms));
     let state = match phase {
         PhaseState::Idle => State::Idle,
@@ -87,7 +110,11 @@ pub(crate) fn thaw(
         PhaseState::Waiting { at } => State::Waiting { at: moment(at) },
     };
     let history = History { unstable_restarts, last_delay_ms, n_quick };
-    task::start_with(context.clone(), view, Past { state, history, triggers, has_run, asked_to_stop })
+    task::start_with(
+        context.clone(),
+        view,
+        Past { state, history, triggers, left_by, has_run, asked_to_stop },
+    )
 }
 
 impl Process {
@@ -99,7 +126,7 @@ impl Process {
     ) -> ProcessState {
         // Its end is found again by its pid: it is not reaped before somebody asks.
         let Process {
-            pid,
+            kin,
             mut messages,
             serving,
             output,
@@ -117,7 +144,7 @@ impl Process {
         };
         let said = std::iter::from_fn(|| messages.try_recv().ok()).map(AppMessage::freeze).collect();
         ProcessState {
-            pid,
+            kin: kin.freeze(),
             started: clock.tell(started),
             worker,
             version,
@@ -133,6 +160,7 @@ impl Process {
 
     fn thaw(
         context: &Context,
+        id: u32,
         state: ProcessState,
         clock: &Clock,
         files: &FileTable,
@@ -144,7 +172,9 @@ impl Process {
             (Some(worker), _) => workers.remove(&worker),
             (None, Some(channel)) => {
                 let report = |error: &io::Error| {
-                    context.journal.error(format_args!("pid={} has lost its channel: {error}", state.pid));
+                    context
+                        .journal
+                        .error(format_args!("pid={} has lost its channel: {error}", state.kin.root));
                 };
                 ipc::thaw(channel, said, descriptors).inspect_err(report).ok()
             }
@@ -152,8 +182,9 @@ impl Process {
         };
         let Ends { sender, messages, channel: serving } = ends.unwrap_or_else(|| ipc::closed(Vec::new()));
         Process {
-            pid: state.pid,
-            exit: context.host.follow(state.pid),
+            pid: state.kin.root,
+            exit: context.host.follow(state.kin.root),
+            kin: Kin::thaw(state.kin, id, false),
             messages,
             channel: sender,
             serving,
@@ -189,6 +220,8 @@ impl View {
             spawn_error: self.spawn_error.clone(),
             app_version: self.version.clone(),
             node_version: self.node_version.clone(),
+            ready_assumed: self.ready_assumed,
+            process_tree: self.process_tree,
             axm_actions: self.axm_actions.clone(),
             axm_monitor: self.axm_monitor.clone(),
             axm_options: self.axm_options.clone(),
@@ -211,6 +244,8 @@ impl View {
             spawn_error: state.spawn_error,
             version: state.app_version,
             node_version: state.node_version,
+            ready_assumed: state.ready_assumed,
+            process_tree: state.process_tree,
             axm_actions: state.axm_actions,
             axm_monitor: state.axm_monitor,
             axm_options: state.axm_options,
@@ -225,6 +260,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::host::Tracking;
 
     fn again(view: &View) -> View {
         let text = serde_json::to_string(&view.freeze()).unwrap();
@@ -264,6 +300,8 @@ mod tests {
         view.version = Some("1.0.0".to_owned());
         view.node_version = Some("20.0.0".to_owned());
         view.km_monitored = Some(true);
+        view.ready_assumed = true;
+        view.process_tree = Some(Tracking::Subreaper);
         assert!(view.take_axm("axm:action", r#"{"action_name":"a"}"#));
         assert!(view.take_axm("axm:monitor", r#"{"Heap":{"value":"1"}}"#));
         assert!(view.take_axm("axm:option:configuration", r#"{"o":1}"#));

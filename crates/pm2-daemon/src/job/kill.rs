@@ -6,10 +6,11 @@ use tokio::time::Instant;
 
 use super::process::Process;
 use super::spec::AppSpec;
+use crate::host::{Kin, ProcessHost};
 use crate::ipc::AppMessage;
 use crate::journal::Journal;
 use crate::settings::Settings;
-use crate::sys::{Exit, ProcessWatch, Signal, children, group_exists, group_members, parent_of, send_signal};
+use crate::sys::{Exit, ProcessWatch, Signal, kill_cgroup};
 
 /// How an app is to be ended.
 pub(crate) struct KillPlan {
@@ -51,12 +52,13 @@ pub(crate) struct Survivors {
 
 /// Ends a process: asks, waits, insists. Returns as soon as the last member of the tree is gone.
 ///
-/// The tree is the descendants at the time of the request plus whoever is left in the process group.
+/// The tree is the family of the process at the time of the request, and whoever is found when that is gone.
 /// Messages of the app and orders for the job are handed on while it shuts down. `hurried` cuts the waiting short.
 ///
 /// # Errors
 /// When something is still alive one `timeout` after SIGKILL.
 pub(crate) async fn end<Order>(
+    host: &dyn ProcessHost,
     process: &mut Process,
     plan: &KillPlan,
     journal: &Journal,
@@ -65,7 +67,8 @@ pub(crate) async fn end<Order>(
     mut meanwhile: impl FnMut(Meanwhile<Order>),
 ) -> Result<Exit, Survivors> {
     let pid = process.pid;
-    let mut tree = Tree { root: pid, exit: None, others: Vec::new(), whole: plan.tree };
+    let mut tree = Tree::new(host, process.kin.clone(), plan.tree);
+    let mut ended = None;
     tree.find();
     let asked = plan.by_message && process.channel.send("\"shutdown\"").is_ok();
     if !asked {
@@ -81,11 +84,14 @@ pub(crate) async fn end<Order>(
     loop {
         tokio::select! {
             biased;
-            exit = &mut process.exit, if tree.exit.is_none() => tree.exit = Some(exit),
-            () = tree.others_gone(), if tree.exit.is_some() => {
+            exit = &mut process.exit, if ended.is_none() => {
+                ended = Some(exit);
+                tree.kin.root_ended = true;
+            }
+            () = tree.others_gone(), if ended.is_some() => {
                 if !tree.find_leftovers(signal) {
-                    let exit = tree.exit.expect("checked by the guard");
-                    return Ok(exit);
+                    host.leave(&tree.kin);
+                    return Ok(ended.expect("checked by the guard"));
                 }
             }
             message = process.messages.recv(), if messages_open => match message {
@@ -93,7 +99,7 @@ pub(crate) async fn end<Order>(
                 None => messages_open = false,
             },
             order = orders.recv(), if orders_open => match order {
-                Some(order) => meanwhile(Meanwhile::Order(order, tree.exit.is_none().then_some(pid))),
+                Some(order) => meanwhile(Meanwhile::Order(order, ended.is_none().then_some(pid))),
                 None => orders_open = false,
             },
             () = &mut hurried, if patient => {
@@ -107,7 +113,8 @@ pub(crate) async fn end<Order>(
                 let left = tree.n_alive();
                 if killed {
                     journal.error(format_args!("Process with pid {pid} could not be killed"));
-                    return Err(Survivors { root_ended: tree.exit.is_some() });
+                    host.leave(&tree.kin);
+                    return Err(Survivors { root_ended: ended.is_some() });
                 }
                 journal.log(format_args!(
                     "Process with pid {pid} still alive after {}ms, sending SIGKILL to {left} remaining pids...",
@@ -122,64 +129,103 @@ pub(crate) async fn end<Order>(
     }
 }
 
-struct Tree {
-    root: i32,
-    exit: Option<Exit>,
+/// Ends those whom a process has left behind that has ended by itself.
+///
+/// # Errors
+/// As [`end`].
+pub(crate) async fn end_family(
+    host: &dyn ProcessHost,
+    kin: &Kin,
+    plan: &KillPlan,
+    journal: &Journal,
+    hurried: impl Future<Output = ()>,
+) -> Result<(), Survivors> {
+    let mut tree = Tree::new(host, Kin { root_ended: true, ..kin.clone() }, plan.tree);
+    let mut signal = plan.signal;
+    let mut deadline = Instant::now() + plan.timeout;
+    let mut killed = false;
+    tokio::pin!(hurried);
+    while tree.find_leftovers(Some(signal)) {
+        tokio::select! {
+            biased;
+            () = tree.others_gone() => continue,
+            () = &mut hurried, if !killed => {}
+            () = tokio::time::sleep_until(deadline) => {}
+        }
+        if killed {
+            host.leave(kin);
+            return Err(Survivors { root_ended: true });
+        }
+        journal.log(format_args!(
+            "{} processes that pid {} has left are still alive, sending SIGKILL",
+            tree.n_alive(),
+            kin.root
+        ));
+        killed = true;
+        signal = Signal::KILL;
+        deadline = Instant::now() + plan.timeout;
+    }
+    host.leave(kin);
+    Ok(())
+}
+
+struct Tree<'a> {
+    host: &'a dyn ProcessHost,
+    kin: Kin,
     /// Everyone but the root, each parent after its children.
     others: Vec<ProcessWatch>,
     whole: bool,
 }
 
-/// A chain of parents deeper than this is an attack.
-const MAX_DEPTH: usize = 256;
+impl Tree<'_> {
+    fn new(host: &dyn ProcessHost, kin: Kin, whole: bool) -> Tree<'_> {
+        Tree { host, kin, others: Vec::new(), whole }
+    }
 
-impl Tree {
     /// Adds descendants that are not followed yet, and forgets whoever has ended: its pid may belong to a
     /// stranger by now.
     fn find(&mut self) {
-        self.others.retain(|other| !other.is_gone());
-        if !self.whole {
-            return;
-        }
-        let mut known: Vec<i32> = self.others.iter().map(ProcessWatch::pid).collect();
-        let mut found = Vec::new();
-        if self.exit.is_none() {
-            follow(self.root, &mut known, &mut found, 0);
-        }
-        for parent in &self.others {
-            let mut below = Vec::new();
-            follow(parent.pid(), &mut known, &mut below, 0);
-            // It was alive all the time, so these are its own.
-            if !parent.is_gone() {
-                found.append(&mut below);
+        self.others.retain(|other| {
+            let is_gone = other.is_gone();
+            if is_gone {
+                other.reap();
             }
+            !is_gone
+        });
+        if self.whole {
+            let found = self.host.family(&self.kin, &self.others);
+            self.others.extend(found);
         }
-        self.others.extend(found);
     }
 
     fn signal(&self, signal: Signal) {
+        if self.whole
+            && signal == Signal::KILL
+            && let Some(group) = &self.kin.group
+        {
+            // Also whoever is being started at this moment.
+            kill_cgroup(group);
+        }
         for other in &self.others {
             other.signal(signal);
         }
-        if self.exit.is_none() {
+        if !self.kin.root_ended {
             // Not reaped yet, so the pid is still this child's; it may be ending by itself.
-            drop(send_signal(self.root, signal));
+            drop(self.host.signal(self.kin.root, signal));
         }
     }
 
     async fn others_gone(&mut self) {
         while let Some(last) = self.others.last() {
             last.gone().await;
+            last.reap();
             self.others.pop();
         }
     }
 
-    /// Looks for members of the group that have no parent in the tree any more, and signals them.
+    /// Looks for those that have no parent in the tree any more, and signals them.
     fn find_leftovers(&mut self, signal: Option<Signal>) -> bool {
-        if !self.whole || !group_exists(self.root) {
-            return false;
-        }
-        self.others = group_members(self.root).into_iter().filter_map(ProcessWatch::open).collect();
+        self.find();
         if let Some(signal) = signal {
             self.signal(signal);
         }
@@ -187,26 +233,6 @@ impl Tree {
     }
 
     fn n_alive(&self) -> usize {
-        self.others.len() + usize::from(self.exit.is_none())
-    }
-}
-
-/// Follows all descendants of a living process, each parent after its children.
-fn follow(parent: i32, known: &mut Vec<i32>, found: &mut Vec<ProcessWatch>, depth: usize) {
-    if depth > MAX_DEPTH {
-        return;
-    }
-    for pid in children(parent) {
-        if known.contains(&pid) {
-            continue;
-        }
-        let Some(watch) = ProcessWatch::open(pid) else { continue };
-        // Between the look and the opening the pid may have changed hands.
-        if parent_of(pid) != Some(parent) {
-            continue;
-        }
-        known.push(pid);
-        follow(pid, known, found, depth + 1);
-        found.push(watch);
+        self.others.len() + usize::from(!self.kin.root_ended)
     }
 }

@@ -83,6 +83,8 @@ impl Job {
             }
             return ControlFlow::Continue(());
         }
+        // They may have what the next process needs: a port, a lock.
+        let _ = self.end_left_behind().await;
         let (view, first) = {
             let mut view = self.view.lock();
             let first = view.pm_uptime.is_none();
@@ -105,6 +107,7 @@ impl Job {
         let spec = {
             let mut view = self.view.lock();
             view.pid = process.pid;
+            view.process_tree = view.spec.treekill.then_some(process.kin.tracking);
             view.version.clone_from(&process.version);
             view.spec.clone()
         };
@@ -160,6 +163,17 @@ impl Job {
         if forget { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    /// It will count as started although it has not said so: the answer to its start tells.
+    pub(super) fn assume_ready(&self) {
+        let State::Launching { deadline: Some(_), .. } = &self.state else { return };
+        let mut view = self.view.lock();
+        view.ready_assumed = true;
+        self.context.journal.warn(format_args!(
+            "App [{}:{}] has not said that it is ready, it is taken for online",
+            view.spec.name, view.id
+        ));
+    }
+
     /// The process counts as started: answers whoever asked for it.
     pub(super) fn ready(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Idle) {
@@ -191,6 +205,10 @@ impl Job {
 
     /// Takes the state; a start that is still waited for counts as done, as in PM2.
     pub(super) fn conclude_launch(&mut self) -> State {
+        // Stopped before it could say more.
+        if let State::Launching { deadline: Some(_), .. } = &self.state {
+            self.view.lock().ready_assumed = true;
+        }
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Launching { process, answers, .. } => {
                 let text = {

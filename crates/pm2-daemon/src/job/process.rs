@@ -15,7 +15,7 @@ use super::spec::AppSpec;
 use super::view::View;
 use crate::cluster::WorkerInfo;
 use crate::context::Context;
-use crate::host::{ExitFuture, Spawned};
+use crate::host::{ExitFuture, Kin, Spawned};
 use crate::ipc::{self, AppMessage, ChannelSender, Ends};
 use crate::logs::{LineFormat, LogFile, LogFileError, LogFiles, Output, Tap};
 use crate::sys::{Launch, channel_pair, output_pipe};
@@ -24,6 +24,7 @@ use crate::sys::{Launch, channel_pair, output_pipe};
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) exit: ExitFuture,
+    pub(crate) kin: Kin,
     pub(crate) messages: mpsc::Receiver<AppMessage>,
     pub(crate) channel: ChannelSender,
     /// What serves the channel, unless it is a worker's.
@@ -115,6 +116,7 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
     .map_err(|error| failed(&error))?;
     let taps = taps(context, &view);
     let name = view.spec.name.clone();
+    let (id, at) = (view.id, view.pm_uptime.unwrap_or_default());
     let started = tokio::task::spawn_blocking({
         let context = context.clone();
         move || spawn(&context, &view, worker, theirs)
@@ -134,6 +136,14 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
     Ok(Process {
         pid: started.spawned.pid,
         exit: started.spawned.exit,
+        kin: Kin {
+            root: started.spawned.pid,
+            root_ended: false,
+            id,
+            started: at,
+            tracking: started.spawned.tracking,
+            group: started.spawned.group,
+        },
         messages,
         channel: sender,
         serving,
@@ -214,6 +224,7 @@ fn spawn(
         uid: spec.uid,
         gid: spec.gid,
         descriptors: [input_theirs, out_theirs, error_theirs, channel],
+        is_app: true,
     };
     let spawned = context.host.spawn(launch).map_err(|error| {
         let program = if spec.interpreter == "none" { &spec.script } else { &spec.interpreter };

@@ -204,7 +204,7 @@ impl Job {
                 exit = &mut old.exit, if old_exit.is_none() => old_exit = Some(exit),
                 order = self.inbox.recv(), if orders_open => match order {
                     // It still gets signals; whoever wants an end or a start of it does not wait for this; the rest does.
-                    Some(order) => if let Some(order) = ending::signal_now(order, Some(old.pid)) {
+                    Some(order) => if let Some(order) = ending::signal_now(&*self.context.host, order, Some(old.pid)) {
                         let is_decisive = matches!(order.command, Command::Stop | Command::Delete | Command::Restart(_));
                         self.deferred.push_back(order);
                         if is_decisive {
@@ -335,7 +335,7 @@ async fn end(
 ) -> Option<i64> {
     let (_nobody, mut orders) = mpsc::unbounded_channel::<()>();
     let channel = process.channel.clone();
-    let ended = kill::end(process, plan, &context.journal, &mut orders, hurried, |event| {
+    let ended = kill::end(&*context.host, process, plan, &context.journal, &mut orders, hurried, |event| {
         if let Meanwhile::Message(message) = event {
             messages::take(context, view, &channel, &message);
         }

@@ -21,8 +21,9 @@ use super::view::{Status, View};
 use super::{AppSpec, Description};
 use crate::clock::epoch_ms;
 use crate::context::Context;
+use crate::host::Kin;
 use crate::ipc::AppMessage;
-use crate::sys::{Exit, send_signal};
+use crate::sys::Exit;
 
 /// Starts the task of a new job. Nothing runs until it is told to.
 pub(crate) fn start(context: Arc<Context>, view: View) -> JobHandle {
@@ -37,6 +38,7 @@ pub(super) struct Past {
     pub(super) state: State,
     pub(super) history: History,
     pub(super) triggers: Triggers,
+    pub(super) left_by: Option<Kin>,
     pub(super) has_run: bool,
     pub(super) asked_to_stop: bool,
 }
@@ -45,7 +47,7 @@ pub(super) struct Past {
 pub(super) fn start_with(context: Arc<Context>, view: View, past: Past) -> JobHandle {
     let (orders, inbox) = mpsc::unbounded_channel();
     let view = Arc::new(Mutex::new(view));
-    let Past { state, history, triggers, has_run, asked_to_stop } = past;
+    let Past { state, history, triggers, left_by, has_run, asked_to_stop } = past;
     let job = Job {
         context,
         view: view.clone(),
@@ -54,6 +56,7 @@ pub(super) fn start_with(context: Arc<Context>, view: View, past: Past) -> JobHa
         state,
         history,
         leaving: None,
+        left_by,
         triggers,
         has_run,
         is_new: false,
@@ -73,6 +76,8 @@ pub(super) struct Job {
     pub(super) history: History,
     /// The worker that was replaced last, while it drains.
     pub(super) leaving: Option<Leaving>,
+    /// The last process that has ended by itself, if it has left somebody behind.
+    pub(super) left_by: Option<Kin>,
     pub(super) triggers: Triggers,
     /// It was started at least once.
     pub(super) has_run: bool,
@@ -132,7 +137,10 @@ impl Job {
                 }
                 Event::Message(message) => self.receive(&message),
                 Event::ChannelClosed => {}
-                Event::ReadyDeadline => self.ready(),
+                Event::ReadyDeadline => {
+                    self.assume_ready();
+                    self.ready();
+                }
                 Event::RestartDue => {
                     let _counted = self.context.under_way.one();
                     self.restart_by_itself().await;
@@ -231,9 +239,11 @@ impl Job {
                 Err(ending::NO_PROCESS.to_owned())
             }
             Command::Signal(signal) => match self.process() {
-                Some(process) => send_signal(process.pid, signal)
-                    .map(|()| String::new())
-                    .map_err(|error| ending::unsent(signal, &error)),
+                Some(process) => {
+                    let pid = process.pid;
+                    let sent = self.context.host.signal(pid, signal);
+                    sent.map(|()| String::new()).map_err(|error| ending::unsent(signal, &error))
+                }
                 None => Ok(String::new()),
             },
             Command::Message(json) => match self.process() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::description::Description;
 use super::spec::AppSpec;
 use crate::clock::epoch_ms;
+use crate::host::Tracking;
 use crate::sys::Sample;
 
 /// PM2's process statuses.
@@ -73,6 +74,10 @@ pub(crate) struct View {
     /// and when the file has none.
     pub(crate) version: Option<String>,
     pub(crate) node_version: Option<String>,
+    /// It counts as started although it has not said that it is ready.
+    pub(crate) ready_assumed: bool,
+    /// How the processes are found that end with the app; `None` without `treekill`.
+    pub(crate) process_tree: Option<Tracking>,
     pub(crate) axm_actions: Vec<Value>,
     pub(crate) axm_monitor: serde_json::Map<String, Value>,
     pub(crate) axm_options: serde_json::Map<String, Value>,
@@ -104,6 +109,8 @@ impl View {
             spawn_error: None,
             version: None,
             node_version: None,
+            ready_assumed: false,
+            process_tree: None,
             axm_actions: Vec::new(),
             axm_monitor: serde_json::Map::new(),
             axm_options: serde_json::Map::new(),
@@ -120,6 +127,7 @@ impl View {
         self.pm_uptime = Some(now);
         self.created_at.get_or_insert(now);
         self.spawn_error = None;
+        self.ready_assumed = false;
         self.axm_actions.clear();
         self.axm_monitor.clear();
         self.axm_options.clear();
@@ -289,6 +297,12 @@ impl View {
         }
         if let Some(code) = self.exit_code {
             member("exit_code", &code);
+        }
+        if self.ready_assumed {
+            member("ready_assumed", &true);
+        }
+        if let Some(tracking) = self.process_tree {
+            member("process_tree", &Value::from(tracking.as_str()));
         }
         if let Some(monitored) = self.km_monitored {
             member("_km_monitored", &monitored);

@@ -68,7 +68,7 @@ pub(super) fn spawn(launch: &Launch) -> io::Result<i32> {
 }
 
 /// The primary group of a user; one who is not in the user database has the group of the same number.
-fn primary_group(uid: u32) -> u32 {
+pub(super) fn primary_group(uid: u32) -> u32 {
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid));
     user.ok().flatten().map_or(uid, |user| user.gid.as_raw())
 }

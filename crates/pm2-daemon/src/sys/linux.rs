@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
 use super::forked;
-use super::unix::{Exit, Launch, Sample, Signal, watch_descriptor};
+use super::unix::{Exit, Launch, Sample, Signal, Standing, watch_descriptor};
 
 /// Starts the process as leader of a new session.
 ///
@@ -190,6 +190,14 @@ impl ProcessWatch {
         };
     }
 
+    /// Reaps the process if it has ended and was left to us; until then its number looks alive to those who ask.
+    pub(crate) fn reap(&self) {
+        let fd = libc::id_t::try_from(self.pidfd.as_raw_fd()).expect("a descriptor is not negative");
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: `info` is writable; for somebody else's child the call fails.
+        unsafe { libc::waitid(libc::P_PIDFD, fd, info.as_mut_ptr(), libc::WEXITED | libc::WNOHANG) };
+    }
+
     /// Completes when the process has ended (a zombie counts as ended).
     pub(crate) async fn gone(&self) {
         // An error of the reactor can only mean that it is shutting down.
@@ -226,6 +234,30 @@ pub(crate) fn children(pid: i32) -> Vec<i32> {
 /// The parent of a process; `None` when it is gone.
 pub(crate) fn parent_of(pid: i32) -> Option<i32> {
     stat_fields(pid)?.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The process group and the session of a living process.
+pub(crate) fn standing_of(pid: i32) -> Option<Standing> {
+    let stat = stat_fields(pid)?;
+    let mut fields = stat.split_ascii_whitespace();
+    if matches!(fields.next(), Some("Z" | "X")) {
+        return None;
+    }
+    let mut number = |skipped| fields.nth(skipped)?.parse().ok();
+    Some(Standing { group: number(1)?, session: number(0)? })
+}
+
+/// The variables that a process was started with, each `key=value`; empty when they cannot be read.
+pub(crate) fn variables_of(pid: i32) -> Vec<Vec<u8>> {
+    let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    variables.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+}
+
+/// From now on a descendant of this process whose parent ends becomes its child, instead of init's. It survives exec.
+/// Tells whether it is so.
+pub(crate) fn adopt_orphans() -> bool {
+    // SAFETY: the call takes plain integers.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 }
 }
 
 /// Living members of a process group.

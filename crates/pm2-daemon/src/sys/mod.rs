@@ -2,6 +2,12 @@
 //! processes. Each platform offers the same names, so a gap does not compile; the feature `portable`
 //! puts the portable twin to the test on Linux.
 
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+#[path = "cgroup_linux.rs"]
+mod cgroup;
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+#[path = "cgroup_portable.rs"]
+mod cgroup;
 mod forked;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
@@ -19,21 +25,28 @@ use linux as platform;
 mod portable;
 #[cfg(any(not(target_os = "linux"), feature = "portable"))]
 use portable as platform;
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+mod spawn_in_cgroup;
 mod succession;
 mod unix;
 
+#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+pub(crate) use cgroup::spawn_in_cgroup;
+pub(crate) use cgroup::{cgroup_members, kill_cgroup, own_cgroup, remove_cgroup};
 pub(crate) use memory::give_back_memory;
 pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
-    ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of, spawn_process,
-    wait_for_exit,
+    ProcessWatch, Sampler, adopt_orphans, children, close_from, group_members, memory_file, parent_of,
+    spawn_process, standing_of, variables_of, wait_for_exit,
 };
 pub(crate) use sockets::{accept, n_unaccepted, steer};
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+pub(crate) use spawn_in_cgroup::spawn_in_cgroup;
 pub(crate) use succession::{
     is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again, without_signals,
 };
 pub(crate) use unix::{
-    Exit, Launch, Sample, Signal, Steering, channel_pair, group_exists, output_pipe, peer_is_trusted,
-    pipe_capacity, poll_for_exit, raise_descriptor_limit, send_signal, send_with_descriptor, signal_by_name,
-    watch_descriptor,
+    Exit, Launch, Sample, Signal, Standing, Steering, channel_pair, group_exists, output_pipe,
+    peer_is_trusted, pipe_capacity, poll_for_exit, raise_descriptor_limit, reap, send_signal,
+    send_with_descriptor, signal_by_name, watch_descriptor,
 };

@@ -10,7 +10,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::forked;
 use super::succession::leave_signals_to_others;
-use super::unix::{Exit, Launch, Sample, Signal, send_signal};
+use super::unix::{Exit, Launch, Sample, Signal, Standing, send_signal};
 
 /// Starts the process as leader of a new session.
 ///
@@ -100,6 +100,10 @@ impl ProcessWatch {
         drop(send_signal(self.pid, signal));
     }
 
+    /// Nobody is left to us here.
+    #[expect(clippy::unused_self, reason = "the other twin has something to do")]
+    pub(crate) fn reap(&self) {}
+
     /// Completes when the process has ended.
     pub(crate) async fn gone(&self) {
         while alive(self.pid) {
@@ -150,6 +154,23 @@ pub(crate) fn parent_of(pid: i32) -> Option<i32> {
     let mut system = System::new().ok()?;
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, ProcessRefreshKind::nothing());
     i32::try_from(system.process(pid)?.parent()?.as_u32()).ok()
+}
+
+/// The process group and the session of a living process.
+pub(crate) fn standing_of(pid: i32) -> Option<Standing> {
+    // SAFETY: both take and return plain integers.
+    let (group, session) = unsafe { (libc::getpgid(pid), libc::getsid(pid)) };
+    (group > 0 && session > 0).then_some(Standing { group, session })
+}
+
+/// The variables that a process was started with: not to be had here.
+pub(crate) fn variables_of(_pid: i32) -> Vec<Vec<u8>> {
+    Vec::new()
+}
+
+/// Orphans are init's here.
+pub(crate) fn adopt_orphans() -> bool {
+    false
 }
 
 /// Living members of a process group.

@@ -19,6 +19,8 @@ pub(crate) struct Launch {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) descriptors: [OwnedFd; 4],
+    /// It is an app: whoever it starts is to be found.
+    pub(crate) is_app: bool,
 }
 
 /// How a process ended: an exit code or the number of the signal that killed it.
@@ -33,6 +35,13 @@ pub(crate) enum Exit {
 pub(crate) struct Sample {
     pub(crate) memory: u64,
     pub(crate) cpu: Duration,
+}
+
+/// Where a process stands among others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) group: i32,
+    pub(crate) session: i32,
 }
 
 /// To which sockets of a group new connections go. A socket's number is its place in the order of `listen`.
@@ -93,6 +102,19 @@ pub(crate) async fn poll_for_exit(pid: i32) -> Exit {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Reaps a child that has ended and that nobody waits for. Does nothing while it lives.
+pub(crate) fn reap(pid: i32) {
+    // SAFETY: no status is asked for; WNOHANG never blocks.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
+}
+
+/// Reaps a child that is about to end or has ended.
+#[cfg(all(target_os = "linux", not(feature = "portable")))]
+pub(super) fn reap_now(pid: i32) {
+    // SAFETY: no status is asked for.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
 }
 
 /// Whether the process group still has a member (a zombie counts).

@@ -1,17 +1,19 @@
 //! Apps that are restarted when files change.
 //!
-//! One thread with one handle of the system's file notification serves all apps: it watches folders, so that the
+//! One thread with one handle of the system's file notification serves all apps that do not want polling: it watches folders, so that the
 //! number of files does not matter, and leaves out what is ignored, so that `node_modules` costs nothing. [`plan`]
 //! decides, purely, what concerns an app.
 
 mod burst;
+mod links;
 mod plan;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc as inputs};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -40,10 +42,11 @@ pub(crate) enum Input {
     },
 }
 
-/// The thread, as jobs see it. It is started with the first app that is watched.
+/// The threads, as jobs see them: one for those who are told by the system, one for each pace of looking oneself. Each is
+/// started with its first app.
 pub(crate) struct Watches {
     journal: Journal,
-    inputs: Mutex<Option<inputs::Sender<Input>>>,
+    inputs: Mutex<BTreeMap<Option<Duration>, inputs::Sender<Input>>>,
     next: AtomicU64,
 }
 
@@ -63,7 +66,7 @@ impl Drop for Subscription {
 
 impl Watches {
     pub(crate) fn new(journal: Journal) -> Watches {
-        Watches { journal, inputs: Mutex::new(None), next: AtomicU64::new(0) }
+        Watches { journal, inputs: Mutex::default(), next: AtomicU64::new(0) }
     }
 
     /// Begins to look for changes, and goes on where somebody has looked for them until `since`; the folders are walked
@@ -76,23 +79,23 @@ impl Watches {
         plan: Arc<WatchPlan>,
         since: Option<SystemTime>,
     ) -> Result<Subscription, String> {
-        let inputs = self.started()?;
+        let inputs = self.started(plan.polling)?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (changes, received) = mpsc::channel(MAX_CHANGES);
         drop(inputs.send(Input::Subscribe { id, plan, changes, since }));
         Ok(Subscription { changes: received, id, inputs })
     }
 
-    fn started(&self) -> Result<inputs::Sender<Input>, String> {
+    fn started(&self, polling: Option<Duration>) -> Result<inputs::Sender<Input>, String> {
         let mut started = self.inputs.lock();
-        if let Some(inputs) = &*started {
+        if let Some(inputs) = started.get(&polling) {
             return Ok(inputs.clone());
         }
         let (inputs, received) = inputs::channel();
         let events = inputs.clone();
         let handler = move |event| drop(events.send(Input::Event(event)));
         // It starts a thread.
-        let watcher = without_signals(|| notify::recommended_watcher(handler))
+        let watcher = without_signals(|| watcher(handler, polling))
             .map_err(|error| format!("cannot watch files: {error}"))?;
         let journal = self.journal.clone();
         std::thread::Builder::new()
@@ -103,9 +106,23 @@ impl Watches {
                 tree::run(watcher, &received, &journal);
             })
             .map_err(|error| format!("cannot watch files: {error}"))?;
-        *started = Some(inputs.clone());
+        started.insert(polling, inputs.clone());
         Ok(inputs)
     }
+}
+
+/// What tells of changes: the system, or looking at every file again and again, for folders of other machines.
+fn watcher(
+    handler: impl notify::EventHandler,
+    polling: Option<Duration>,
+) -> notify::Result<Box<dyn notify::Watcher + Send>> {
+    Ok(match polling {
+        None => Box::new(notify::recommended_watcher(handler)?),
+        Some(interval) => {
+            let config = notify::Config::default().with_poll_interval(interval);
+            Box::new(notify::PollWatcher::new(handler, config)?)
+        }
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ pub(crate) struct WatchPlan {
     pub(crate) delay: Duration,
     /// Folders below a root that are looked into.
     pub(crate) depth: Option<usize>,
+    /// Files are looked at so often, instead of waiting for word from the system.
+    pub(crate) polling: Option<Duration>,
     /// Folders behind symbolic links are looked into.
     pub(crate) follows_links: bool,
     ignored: Option<Vec<Rule>>,
@@ -45,6 +47,9 @@ enum Rule {
     Path(PathBuf),
     Pattern(GlobMatcher),
 }
+
+/// Pause between two looks, as chokidar has it.
+const POLLING_MS: u64 = 100;
 
 /// Keys of a description that a plan is made of.
 const KEYS: [&str; 4] = ["watch", "ignore_watch", "watch_options", "watch_delay"];
@@ -80,6 +85,10 @@ impl WatchPlan {
             roots,
             delay: Duration::from_millis(ms),
             depth: option("depth").and_then(Value::as_u64).map(|depth| depth as usize),
+            polling: (option("usePolling") == Some(&Value::Bool(true))).then(|| {
+                let interval = option("interval").and_then(Value::as_u64).filter(|ms| *ms > 0);
+                Duration::from_millis(interval.unwrap_or(POLLING_MS))
+            }),
             follows_links: option("followSymlinks") != Some(&Value::Bool(false)),
             ignored: ignored.map(|words| words.iter().map(|word| Rule::read(word, &folder)).collect()),
             own_files,
@@ -270,5 +279,10 @@ mod tests {
                 && !plan.enters(0, Path::new("/srv/.hidden/app/x/y"))
         );
         assert_eq!((plan.delay, plan.follows_links), (Duration::from_millis(250), false));
+        assert_eq!(plan.polling, None);
+        let polled = |options: Value| self::plan(json!({"watch": true, "watch_options": options})).polling;
+        assert_eq!(polled(json!({"usePolling": true})), Some(Duration::from_millis(100)));
+        assert_eq!(polled(json!({"usePolling": true, "interval": 20})), Some(Duration::from_millis(20)));
+        assert_eq!(polled(json!({"usePolling": false, "interval": 20})), None);
     }
 }

@@ -243,3 +243,82 @@ async fn circles_of_links_end() {
     let seen = tokio::time::timeout(Duration::from_secs(5), watched.subscription.changes.recv()).await;
     assert!(seen.unwrap().unwrap().ends_with("y/a"));
 }
+
+#[tokio::test]
+async fn a_link_to_a_file_is_followed() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("config.json");
+    fs::write(&target, "1").unwrap();
+    let mut watched = Watched::new(json!({"watch": true}), |folder| {
+        std::os::unix::fs::symlink(&target, folder.join("config.json")).unwrap();
+    })
+    .await;
+    watched.settle().await;
+    fs::write(&target, "2").unwrap();
+    watched.sees("config.json").await;
+    // As editors write.
+    fs::write(elsewhere.path().join("new"), "3").unwrap();
+    fs::rename(elsewhere.path().join("new"), &target).unwrap();
+    watched.sees("config.json").await;
+    watched.settle().await;
+    fs::write(&target, "4").unwrap();
+    watched.sees("config.json").await;
+    watched.settle().await;
+    fs::write(elsewhere.path().join("other.json"), "1").unwrap();
+    watched.sees_nothing().await;
+    // One that comes later.
+    std::os::unix::fs::symlink(elsewhere.path().join("other.json"), watched.path("other.json")).unwrap();
+    watched.sees("other.json").await;
+    watched.settle().await;
+    fs::write(elsewhere.path().join("other.json"), "2").unwrap();
+    watched.sees("other.json").await;
+    fs::remove_file(watched.path("other.json")).unwrap();
+    watched.sees("other.json").await;
+    watched.settle().await;
+    fs::write(elsewhere.path().join("other.json"), "3").unwrap();
+    watched.sees_nothing().await;
+}
+
+#[tokio::test]
+async fn a_link_that_is_changed_behind_another_is_seen() {
+    // As Kubernetes mounts configurations: a name leads through a folder that is exchanged.
+    let mut watched = Watched::new(json!({"watch": true}), |folder| {
+        for version in ["..1", "..2"] {
+            fs::create_dir(folder.join(version)).unwrap();
+            fs::write(folder.join(version).join("key"), version).unwrap();
+        }
+        std::os::unix::fs::symlink("..1", folder.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/key", folder.join("key")).unwrap();
+    })
+    .await;
+    watched.settle().await;
+    std::os::unix::fs::symlink("..2", watched.path("..new")).unwrap();
+    fs::rename(watched.path("..new"), watched.path("..data")).unwrap();
+    watched.sees("key").await;
+    watched.settle().await;
+    fs::write(watched.path("..2/key"), "changed").unwrap();
+    watched.sees("key").await;
+}
+
+#[tokio::test]
+async fn files_that_nobody_tells_of_are_looked_at() {
+    let app = json!({"watch": true, "watch_options": {"usePolling": true, "interval": 10}});
+    let mut watched = Watched::new(app, |folder| {
+        fs::create_dir(folder.join("lib")).unwrap();
+        fs::write(folder.join("lib/a.js"), "1").unwrap();
+    })
+    .await;
+    // The first look may come at any time: until then nothing is a change.
+    let a = watched.path("lib/a.js");
+    let mut n = 0;
+    while watched.subscription.changes.try_recv().is_err() {
+        n += 1;
+        assert!(n < 500);
+        fs::write(&a, "x".repeat(n)).unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    fs::write(watched.path("lib/new.js"), "1").unwrap();
+    watched.sees("lib/new.js").await;
+    fs::remove_file(watched.path("lib/new.js")).unwrap();
+    watched.sees("lib/new.js").await;
+}

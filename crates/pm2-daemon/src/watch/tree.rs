@@ -8,26 +8,28 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime};
 
 use notify::event::{EventKind, MetadataKind, ModifyKind};
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Event, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 
 use super::Input;
+use super::links::Links;
 use super::plan::WatchPlan;
 use crate::journal::Journal;
 
 struct Tree<'a> {
-    watcher: RecommendedWatcher,
+    watcher: Box<dyn Watcher + Send>,
     journal: &'a Journal,
     subscribers: HashMap<u64, Subscriber>,
     /// Watched folders by their real paths, each with those who want it and the names under which they know it:
     /// the system has one watch for a folder, however it is reached.
     folders: HashMap<PathBuf, BTreeSet<Known>>,
+    links: Links,
     /// While folders are walked: what was written since then counts as changed.
     since: Option<SystemTime>,
 }
 
-/// A subscriber and its name for a folder.
-type Known = (u64, PathBuf);
+/// A subscriber and its name for a folder or a link.
+pub(super) type Known = (u64, PathBuf);
 
 struct Subscriber {
     plan: Arc<WatchPlan>,
@@ -37,9 +39,15 @@ struct Subscriber {
 }
 
 /// Follows files until the daemon ends.
-pub(super) fn run(watcher: RecommendedWatcher, inputs: &Receiver<Input>, journal: &Journal) {
-    let mut tree =
-        Tree { watcher, journal, subscribers: HashMap::new(), folders: HashMap::new(), since: None };
+pub(super) fn run(watcher: Box<dyn Watcher + Send>, inputs: &Receiver<Input>, journal: &Journal) {
+    let mut tree = Tree {
+        watcher,
+        journal,
+        subscribers: HashMap::new(),
+        folders: HashMap::new(),
+        links: Links::default(),
+        since: None,
+    };
     while let Ok(input) = inputs.recv() {
         match input {
             Input::Event(Ok(event)) => tree.event(&event),
@@ -69,7 +77,20 @@ impl Tree<'_> {
         {
             self.watch(id, above, real);
         }
+        self.follow_link(id, plan, path);
         self.catch_up(id, plan, path);
+    }
+
+    /// Watches the folder of the file that a link leads to.
+    fn follow_link(&mut self, id: u64, plan: &WatchPlan, path: &Path) {
+        if !plan.follows_links || !path.is_symlink() || !path.is_file() || !plan.concerns(path) {
+            return;
+        }
+        if let Some(real) = self.links.follow((id, path.to_owned()))
+            && let Some(folder) = real.parent()
+        {
+            self.watch(id, folder, folder.to_owned());
+        }
     }
 
     /// Tells of a path that was written while nobody looked.
@@ -104,6 +125,8 @@ impl Tree<'_> {
             self.catch_up(id, plan, &path);
             if kind.is_dir() || (kind.is_symlink() && plan.follows_links && path.is_dir()) {
                 self.enter(id, plan, root, &path, seen);
+            } else if kind.is_symlink() {
+                self.follow_link(id, plan, &path);
             }
         }
     }
@@ -127,6 +150,7 @@ impl Tree<'_> {
 
     fn unsubscribe(&mut self, id: u64) {
         self.subscribers.remove(&id);
+        self.links.forget(|(other, _)| *other == id);
         self.forget(|_, (other, _)| *other == id);
     }
 
@@ -159,6 +183,9 @@ impl Tree<'_> {
             if moves {
                 self.look_anew(real, &names);
             }
+            if moves {
+                self.look_at_links();
+            }
             for (id, name) in &names {
                 if let Some(subscriber) = self.subscribers.get(id)
                     && subscriber.plan.concerns(name)
@@ -190,7 +217,23 @@ impl Tree<'_> {
             let above = self.folders.get(folder).into_iter().flatten();
             names.extend(above.map(|(id, name)| (*id, name.join(file))));
         }
+        names.extend(self.links.to(real).cloned());
         names
+    }
+
+    /// A link that leads elsewhere now is another file.
+    fn look_at_links(&mut self) {
+        for (id, name) in self.links.moved() {
+            let Some(plan) = self.subscribers.get(&id).map(|subscriber| subscriber.plan.clone()) else {
+                continue;
+            };
+            self.follow_link(id, &plan, &name);
+            if let Some(subscriber) = self.subscribers.get(&id)
+                && plan.concerns(&name)
+            {
+                subscriber.tell(&name);
+            }
+        }
     }
 
     /// Something has come, gone, or taken the place of something else: what was watched there may be another folder.
@@ -198,6 +241,9 @@ impl Tree<'_> {
         self.forget(|folder, (id, name)| {
             folder.starts_with(real)
                 || names.iter().any(|(other, moved)| other == id && name.starts_with(moved))
+        });
+        self.links.forget(|(id, name)| {
+            names.iter().any(|(other, moved)| other == id && name.starts_with(moved) && !name.is_symlink())
         });
         for (id, name) in names {
             let Some(plan) = self.subscribers.get(id).map(|subscriber| subscriber.plan.clone()) else {
@@ -211,6 +257,8 @@ impl Tree<'_> {
                     && (plan.follows_links || !name.is_symlink())
                 {
                     self.enter(*id, &plan, root, name, &mut HashSet::new());
+                } else if name.starts_with(&wanted.path) {
+                    self.follow_link(*id, &plan, name);
                 }
             }
         }
