@@ -1,8 +1,13 @@
 // Everything that the bus says, app by app, in its order.
 import { shell } from './policy-cases.mjs'
 
-/** A Node app of the fixtures. */
-export const node = (name, script, ...args) => ({ name, script, args: args.map((arg) => (typeof arg === 'string' ? arg : JSON.stringify(arg))) })
+/** A Node app of the fixtures; each of its ends counts as unstable, however slow the machine is. */
+export const node = (name, script, ...args) => ({
+  name,
+  script,
+  args: args.map((arg) => (typeof arg === 'string' ? arg : JSON.stringify(arg))),
+  min_uptime: 60_000,
+})
 /** It sends these messages when it starts, one after the other, and goes on. */
 export const speaker = (name, messages, options) => ({ ...node(name, 'say.js', messages), ...options })
 

@@ -87,6 +87,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_means_that_the_line_is_written_or_never_will_be() {
+        let (ends, app) = ends();
+        let send = |text: &str| {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            ends.sender.send_for(text, answer);
+            answered
+        };
+        assert_eq!(send("1").await.unwrap(), Ok(String::new()));
+        let large = format!("\"{}\"", "x".repeat(10 * 1024 * 1024));
+        let (unread, waiting) = (send(&large), send("2"));
+        assert_eq!(send(&large).await.unwrap(), Err(SendError::Full.to_string()));
+        drop(app);
+        let closed = Err(SendError::Closed.to_string());
+        assert_eq!((unread.await.unwrap(), waiting.await.unwrap()), (closed.clone(), closed.clone()));
+        assert_eq!(send("3").await.unwrap(), closed);
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_over_counts_as_written() {
+        let (ends, app) = ends();
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        ends.sender.send_for(&format!("\"{}\"", "x".repeat(1024 * 1024)), answer);
+        tokio::task::yield_now().await;
+        assert!(ends.channel.unwrap().freeze(&mut Descriptors::default()).await.is_some());
+        assert_eq!(answered.await.unwrap(), Ok(String::new()));
+        drop(app);
+    }
+
+    #[tokio::test]
     async fn an_interrupted_channel_loses_nothing() {
         let (before, mut app) = ends();
         let message = format!("{{\"a\":\"{}\"}}\n", "\u{e4}".repeat(150_000));

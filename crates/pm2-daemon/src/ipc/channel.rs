@@ -177,7 +177,12 @@ struct Writer {
 impl Writer {
     async fn run(mut self, stream: Arc<UnixStream>, going_on: oneshot::Receiver<()>) -> Writer {
         tokio::select! {
-            () = self.write(&stream) => {}
+            () = self.write(&stream) => {
+                // Nobody reads any more: whoever waits for that hears of it.
+                self.current = Outgoing { line: Vec::new(), written: Written::unasked() };
+                self.n_sent = 0;
+                self.outbox.close();
+            }
             _ = going_on => {}
         }
         self

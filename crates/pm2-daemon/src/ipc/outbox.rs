@@ -129,6 +129,12 @@ impl Outbox {
         self.queue.try_recv().ok()
     }
 
+    /// Takes nothing any more and drops what waits.
+    pub(super) fn close(&mut self) {
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
+    }
+
     /// So many bytes have left.
     pub(crate) fn sent(&self, length: usize) {
         self.queued_bytes.fetch_sub(length, Ordering::Relaxed);

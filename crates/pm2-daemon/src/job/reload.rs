@@ -286,6 +286,9 @@ async fn leave(
     let mut last = view.into_inner();
     last.exit_code = code.or(last.exit_code);
     last.exit_signal = None;
+    if process.started.elapsed() < spec.min_uptime {
+        last.unstable_restarts += 1;
+    }
     // As at any other end that was asked for.
     context.bus.publish("process:event", || last.process_event(Some("exit"), false));
     last.status = Status::Stopped;

@@ -92,3 +92,25 @@ async fn within(limit: Duration, asked: impl Future<Output = Reply>) -> Reply {
     let late = "the app has not read it yet; it is kept and written as soon as the app reads";
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err(late.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_is_one_line_and_keeps_its_text() {
+        assert_eq!(one_line("{\"id\":1,\n \"data\":1.10}"), "{\"id\":1,  \"data\":1.10}");
+        assert!(matches!(one_line(r#"{"data":"\n"}"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn null_is_data_and_nothing_is_not() {
+        let has_data =
+            |text: &str| serde_json::from_str::<Packet<'_>>(text).is_ok_and(|packet| packet.data.is_some());
+        assert!(has_data(r#"{"id":0,"data":null}"#));
+        assert!(has_data(r#"{"data":"\ud800"}"#));
+        assert!(!has_data(r#"{"id":0}"#));
+        assert!(!has_data("[]"));
+        assert!(!has_data(""));
+    }
+}
