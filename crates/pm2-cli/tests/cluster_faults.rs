@@ -18,7 +18,7 @@ use support::load::{
     Connection, Dealing, Failure, Load, SERVER, Seen, Style, ask_once, burst, free_port, is_free, is_refused,
     pid_of, pids,
 };
-use support::{Client, DEADLINE, EXECUTABLE, NOBODY, TestHome, is_root, send, until};
+use support::{Client, DEADLINE, NOBODY, TestHome, copy_executable, is_root, send, until};
 
 const N_CLIENTS: usize = 16;
 
@@ -350,7 +350,7 @@ impl UnprivilegedDaemon {
         chown(home.root.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         // The folder that cargo builds in may be closed to others.
         let executable = home.path("pm2-rs");
-        std::fs::copy(EXECUTABLE, &executable).unwrap();
+        copy_executable(&executable);
         let log =
             || std::fs::File::options().create(true).append(true).open(home.path("daemon.log")).unwrap();
         let mut command = home.command(executable.to_str().unwrap());

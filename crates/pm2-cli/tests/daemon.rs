@@ -16,8 +16,8 @@ use nix::sys::signal::Signal;
 use pm2_core::protocol::{Argument, encode_call};
 use serde_json::{Value, json};
 use support::{
-    Client, EXECUTABLE, NOBODY, TestHome, eventually, is_alive, is_root, processes_of, send, subscribe,
-    until, wait_for_end,
+    Client, EXECUTABLE, NOBODY, TestHome, copy_executable, eventually, is_alive, is_root, processes_of, send,
+    subscribe, until, wait_for_end,
 };
 
 fn mode(path: &Path) -> u32 {
@@ -170,7 +170,7 @@ fn a_home_that_may_not_be_written_is_refused() {
     let mut command = if is_root() {
         // Modes mean nothing to root.
         fs::set_permissions(home.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::copy(EXECUTABLE, &executable).unwrap();
+        copy_executable(&executable);
         let mut command = home.command(executable.to_str().unwrap());
         command.uid(NOBODY).gid(NOBODY);
         command

@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use support::{
     Client, NOBODY, TestHome, environment, eventually, is_alive, is_root, processes_of, send, stat, until,
-    wait_for_end,
+    wait_for_end, write_program,
 };
 
 fn pid_of(entry: &Value) -> i32 {
@@ -272,8 +272,7 @@ fn what_cannot_be_started_is_errored_and_says_why() {
     let plain = home.path("plain");
     fs::write(&plain, "not a program").unwrap();
     let text = home.path("text");
-    fs::write(&text, "echo no first line\n").unwrap();
-    fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&text, "echo no first line\n", "755");
     let mut no_cwd = home.sleeper("no-cwd");
     no_cwd["pm_cwd"] = json!("/no/such/folder");
     let cases = [
@@ -300,8 +299,7 @@ fn what_cannot_be_started_is_errored_and_says_why() {
         assert!(client.call("startProcessId", json!(id)).unwrap_err().contains(expected));
     }
     // Once it can be started, nothing is left of the failure.
-    fs::write(&plain, "#!/bin/sh\nexec sleep 3600\n").unwrap();
-    fs::set_permissions(&plain, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&plain, "#!/bin/sh\nexec sleep 3600\n", "755");
     let entry = client.call("restartProcessId", json!({"id": 4, "env": {}})).unwrap();
     assert_eq!((env_of(&entry, "status"), env_of(&entry, "spawn_error")), (&json!("online"), &Value::Null));
     assert_eq!(client.call("stopProcessId", json!(0)).unwrap()["pm2_env"]["status"], "stopped");
@@ -456,8 +454,7 @@ fn an_app_may_run_as_another_user() {
     assert_eq!(home.file("logs/a-out.log").metadata().unwrap().uid(), 0, "the daemon writes the logs");
     // What only root may execute is not executed.
     let program = home.path("program");
-    fs::write(&program, "#!/bin/sh\n").unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+    write_program(&program, "#!/bin/sh\n", "700");
     app["exec_interpreter"] = json!("none");
     app["pm_exec_path"] = json!(program);
     let error = client.call("prepare", app).unwrap_err();

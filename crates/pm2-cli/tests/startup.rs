@@ -16,8 +16,8 @@ use std::process::{Child, Command, Output, Stdio};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use support::{
-    DEADLINE, EXECUTABLE, NOBODY, TestHome, environment, eventually, is_alive, is_root, processes_of, send,
-    until,
+    DEADLINE, EXECUTABLE, NOBODY, TestHome, copy_executable, environment, eventually, is_alive, is_root,
+    processes_of, send, until, write_program,
 };
 
 /// A home on a machine with systemd, whose `/` is the folder `root`.
@@ -27,16 +27,9 @@ fn machine() -> TestHome {
     fs::create_dir(&root).unwrap();
     fs::create_dir(&bin).unwrap();
     let systemctl = bin.join("systemctl");
-    fs::write(&systemctl, format!("#!/bin/sh\ntouch {}\n", home.path("was-run").display())).unwrap();
-    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&systemctl, &format!("#!/bin/sh\ntouch {}\n", home.path("was-run").display()), "755");
     let path = format!("{}:/usr/bin:/bin", bin.display());
     home.with("PM2_RS_STARTUP_ROOT", root).with("USER", "root").with("PATH", path)
-}
-
-/// A copy that other users can reach. Another process writes it: a program that this one has open for writing, even in a
-/// child that another test has just forked, cannot be run.
-fn copy_executable(to: &Path) {
-    assert!(Command::new("cp").arg(EXECUTABLE).arg(to).status().unwrap().success());
 }
 
 fn stdout(output: &Output) -> String {
@@ -210,8 +203,7 @@ fn who_is_not_root_gets_the_line_for_root() {
     let executable = folder.path().join("pm2-rs");
     copy_executable(&executable);
     let systemctl = folder.path().join("systemctl");
-    fs::write(&systemctl, "#!/bin/sh\nexit 9\n").unwrap();
-    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&systemctl, "#!/bin/sh\nexit 9\n", "755");
     let run = |arguments: &[&str]| {
         let mut command = Command::new(&executable);
         command

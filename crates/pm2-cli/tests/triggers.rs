@@ -4,16 +4,24 @@
 
 mod support;
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use support::{Client, TestHome, eventually, subscribe, until};
+use support::{Client, TestHome, eventually, send, subscribe, until};
 
 fn daemon() -> (TestHome, Client) {
-    let home = TestHome::new();
-    home.start();
-    let client = home.client();
+    let (home, client, _) = daemon_with_pid();
     (home, client)
+}
+
+fn daemon_with_pid() -> (TestHome, Client, i32) {
+    let home = TestHome::new();
+    let pid = home.start();
+    let client = home.client();
+    (home, client, pid)
 }
 
 /// Waits for a packet with that text.
@@ -36,40 +44,42 @@ fn restarts(entry: &Value) -> u64 {
     entry["pm2_env"]["restart_time"].as_u64().unwrap()
 }
 
-/// Long enough for a pattern of every second to have been due.
-const TWO_TIMES: Duration = Duration::from_millis(2200);
+/// An app that is restarted every second.
+fn every_second(home: &TestHome, name: &str) -> Value {
+    let mut app = home.sleeper(name);
+    app["cron_restart"] = json!("* * * * * *");
+    app
+}
 
 #[test]
 fn a_pattern_restarts_an_app_until_it_is_removed() {
     let (home, mut client) = daemon();
-    let mut app = home.sleeper("a");
-    app["cron_restart"] = json!("* * * * * *");
     let mut bus = Client::unix(&home.file("pub.sock"));
-    client.start(app);
+    client.start(every_second(&home, "a"));
+    client.start(every_second(&home, "clock"));
     subscribe(&mut client, &mut bus);
     client
         .until("restarted twice", 0, |entry| restarts(entry) >= 2 && entry["pm2_env"]["status"] == "online");
     hears(&mut bus, "App [a:0] restarted by its cron pattern");
     client.call("restartProcessId", json!({"id": 0, "env": {"current_conf": {"cron_restart": 0}}})).unwrap();
     let before = restarts(&client.entry(0));
-    std::thread::sleep(TWO_TIMES);
+    let ticks = restarts(&client.entry(1));
+    client.until("two more times were due", 1, |entry| restarts(entry) >= ticks + 2);
     assert_eq!(restarts(&client.entry(0)), before);
 }
 
 #[test]
 fn a_pattern_leaves_alone_what_somebody_has_stopped() {
     let (home, mut client) = daemon();
-    for (name, starts) in [("stays", false), ("starts", true)] {
-        let mut app = home.sleeper(name);
-        app["cron_restart"] = json!("* * * * * *");
-        app["cron_starts_stopped"] = json!(starts);
-        client.start(app);
-    }
+    client.start(every_second(&home, "stays"));
+    let mut starts = every_second(&home, "starts");
+    starts["cron_starts_stopped"] = json!(true);
+    client.start(starts);
     for id in [0, 1] {
         client.call("stopProcessId", json!(id)).unwrap();
     }
-    client.until_status(1, "online");
-    std::thread::sleep(TWO_TIMES);
+    let ticks = restarts(&client.until_status(1, "online"));
+    client.until("another time was due", 1, |entry| restarts(entry) > ticks);
     assert_eq!(client.entry(0)["pm2_env"]["status"], "stopped");
     // Whoever starts it again has its pattern again.
     client.call("startProcessId", json!(0)).unwrap();
@@ -98,66 +108,81 @@ fn watched(home: &TestHome, watch: Value) -> Value {
     app
 }
 
-/// Writes a file again and again until a restart follows: the folder is looked at from some moment on.
+/// Whether a process is told of what changes in a folder, as the system has it.
+fn is_watching(pid: i32, folder: &Path) -> bool {
+    let inode = format!(" ino:{:x} ", folder.metadata().unwrap().ino());
+    let Ok(descriptors) = std::fs::read_dir(format!("/proc/{pid}/fdinfo")) else { return false };
+    descriptors.flatten().any(|descriptor| {
+        // One that has just been closed cannot be read.
+        let text = std::fs::read_to_string(descriptor.path()).unwrap_or_default();
+        text.lines().any(|line| line.starts_with("inotify ") && line.contains(&inode))
+    })
+}
+
+/// Waits for the one restart that a change is followed by.
 #[track_caller]
-fn touch_until_restarted(home: &TestHome, client: &mut Client, n: u64) {
-    eventually("restarted for the file", || {
-        std::fs::write(home.path("app/file.js"), n.to_string()).unwrap();
-        std::thread::sleep(Duration::from_millis(100));
-        let entry = client.entry(0);
-        (restarts(&entry) >= n && entry["pm2_env"]["status"] == "online").then_some(())
+fn until_restarted(client: &mut Client, n: u64) {
+    let entry = client.until("restarted for the file", 0, |entry| {
+        restarts(entry) >= n && entry["pm2_env"]["status"] == "online"
     });
+    assert_eq!(restarts(&entry), n);
 }
 
 #[test]
 fn a_changed_file_restarts_an_app() {
-    let (home, mut client) = daemon();
+    let (home, mut client, daemon) = daemon_with_pid();
     let mut bus = Client::unix(&home.file("pub.sock"));
     client.start(watched(&home, json!(true)));
     subscribe(&mut client, &mut bus);
-    touch_until_restarted(&home, &mut client, 1);
+    let folder = home.path("app");
+    let write = |text: &str| std::fs::write(folder.join("file.js"), text).unwrap();
+    until("it is watched", || is_watching(daemon, &folder));
+    write("first");
+    until_restarted(&mut client, 1);
     hears(&mut bus, "Change detected on path file.js for app a - restarting");
     // Until it is switched off, which every stop of the command line does.
     client.call_with("stopWatch", &json!(["stopProcessId", 0])).unwrap();
     assert_eq!(client.entry(0)["pm2_env"]["watch"], false);
-    let before = restarts(&client.entry(0));
-    std::fs::write(home.path("app/file.js"), "unseen").unwrap();
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(restarts(&client.entry(0)), before);
+    until("it is watched no more", || !is_watching(daemon, &folder));
+    write("unseen");
     let again = client.call_with("startWatch", &json!(["restartProcessId", {"id": 0}])).unwrap();
     assert_eq!(again[0], json!({"success": true}));
     let again = client.call_with("startWatch", &json!(["restartProcessId", {"id": 0}])).unwrap();
     assert_eq!(again[0], json!({"success": true, "notrestarted": true}));
-    touch_until_restarted(&home, &mut client, before + 1);
+    until("it is watched again", || is_watching(daemon, &folder));
+    write("second");
+    until_restarted(&mut client, 2);
     // A stop over the wire leaves it on, and a change starts the app.
     client.call("stopProcessId", json!(0)).unwrap();
-    eventually("started for the file", || {
-        std::fs::write(home.path("app/file.js"), "start").unwrap();
-        std::thread::sleep(Duration::from_millis(100));
-        (client.entry(0)["pm2_env"]["status"] == "online").then_some(())
-    });
+    write("start");
+    client.until_status(0, "online");
     client.call_with("toggleWatch", &json!(["restartProcessId", {"id": 0}])).unwrap();
     assert_eq!(client.entry(0)["pm2_env"]["watch"], false);
+    until("it is watched no more", || !is_watching(daemon, &folder));
 }
 
+/// How changes are put together in time is told by the traces of `pm2-daemon`; here the system says it.
 #[test]
 fn many_changes_are_one_restart() {
-    let (home, mut client) = daemon();
+    let (home, mut client, daemon) = daemon_with_pid();
     client.start(watched(&home, json!(["."])));
-    touch_until_restarted(&home, &mut client, 1);
-    std::thread::sleep(Duration::from_millis(500));
-    let before = restarts(&client.entry(0));
+    let folder = home.path("app");
+    until("it is watched", || is_watching(daemon, &folder));
+    // It hears of all at once, however slowly this test gets on.
+    send(daemon, Signal::SIGSTOP).unwrap();
     for n in 0..100 {
-        std::fs::write(home.path(&format!("app/{n}.js")), "x").unwrap();
+        std::fs::write(folder.join(format!("{n}.js")), "x").unwrap();
     }
-    client.until("restarted", 0, |entry| restarts(entry) > before);
-    std::thread::sleep(Duration::from_millis(500));
-    assert_eq!(restarts(&client.entry(0)), before + 1);
+    send(daemon, Signal::SIGCONT).unwrap();
+    until_restarted(&mut client, 1);
+    // What comes later is the next restart, and all before it was that one.
+    std::fs::write(folder.join("later.js"), "x").unwrap();
+    until_restarted(&mut client, 2);
 }
 
 #[test]
 fn an_app_that_logs_into_its_own_folder_is_not_restarted_for_that() {
-    let (home, mut client) = daemon();
+    let (home, mut client, daemon) = daemon_with_pid();
     let folder = home.path("app");
     let mut app = watched(&home, json!(true));
     let script = home.path("chatty.sh");
@@ -165,13 +190,15 @@ fn an_app_that_logs_into_its_own_folder_is_not_restarted_for_that() {
     app["exec_interpreter"] = json!("sh");
     app["pm_exec_path"] = json!(script);
     app["args"] = json!([]);
-    app["pm_out_log_path"] = json!(folder.join("out.log"));
+    let log = folder.join("out.log");
+    app["pm_out_log_path"] = json!(log);
     client.start(app);
-    touch_until_restarted(&home, &mut client, 1);
-    std::thread::sleep(Duration::from_millis(300));
-    let before = restarts(&client.entry(0));
-    std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(restarts(&client.entry(0)), before);
+    until("it is watched", || is_watching(daemon, &folder));
+    let length = || log.metadata().unwrap().len();
+    let before = length();
+    until("it has logged more", || length() > before + 100);
+    std::fs::write(folder.join("file.js"), "x").unwrap();
+    until_restarted(&mut client, 1);
 }
 
 const HOG: &str = "const kept = [];

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use support::load::{Dealing, Load, SERVER, Style, free_port, pid_of, pids};
 use support::upgrade::{assert_listed, facts, hear, outcome, try_post, until_exists};
 use support::{
-    Client, EXECUTABLE, TestHome, descriptors, eventually, is_alive, processes_of, send, subscribe, until,
+    Client, EXECUTABLE, TestHome, copy_executable, descriptors, eventually, is_alive, processes_of, send,
+    subscribe, until,
 };
 
 fn daemon() -> (TestHome, Client) {
@@ -85,7 +86,7 @@ fn sockets_of_tcp_stay_as_well() {
 fn a_replaced_file_is_what_the_daemon_goes_over_to() {
     let home = TestHome::new();
     let own = home.path("own");
-    fs::copy(EXECUTABLE, &own).unwrap();
+    copy_executable(&own);
     let pid = home
         .command("/bin/sh")
         .args(["-c", r#""$0" daemon >/dev/null 2>&1 & echo $!"#, own.to_str().unwrap()])
@@ -96,7 +97,7 @@ fn a_replaced_file_is_what_the_daemon_goes_over_to() {
     let app = pid_of(&home.client().start(home.sleeper("a")));
     let running = || fs::metadata(format!("/proc/{pid}/exe")).unwrap().ino();
     let before = running();
-    fs::copy(EXECUTABLE, home.path("new")).unwrap();
+    copy_executable(&home.path("new"));
     fs::rename(home.path("new"), &own).unwrap();
     assert_ne!(fs::metadata(&own).unwrap().ino(), before);
     home.upgrade(None).unwrap();

@@ -103,15 +103,21 @@ fn a_daemon_that_was_frozen_thaws() {
     let (home, pid) = daemon();
     let (mut client, mut bus) = (home.client(), Client::unix(&home.file("pub.sock")));
     subscribe(&mut client, &mut bus);
-    let mut waiting = home.shell("waiting", "[ -e again ] && exec sleep 3600; touch again; exit 1");
-    waiting["restart_delay"] = json!(1000);
+    let crashes =
+        "[ -e again ] && exec sleep 3600; until [ -e crash ]; do sleep 0.01; done; touch again; exit 1";
+    let mut waiting = home.shell("waiting", crashes);
+    // Not during what follows, even on a slow machine.
+    waiting["restart_delay"] = json!(4000);
     client.start(waiting);
-    client.until_status(4, "waiting restart");
     let half = home.shell("half", "printf '{\"type\":\"half\",' >&3; touch half; until [ -e go ]; do sleep 0.01; done; printf '\"data\":1}\\n' >&3; exec sleep 3600");
     client.start(half);
     until_exists(&home.path("half"));
-    let before = facts(&client.list());
+    // A list opens something for each app that is online.
+    client.until_status(4, "online");
     let n_descriptors = descriptors(pid).len();
+    fs::write(home.path("crash"), "").unwrap();
+    client.until_status(4, "waiting restart");
+    let before = facts(&client.list());
     for round in 0..3 {
         let deceiver = home.deceiver();
         let error = client.call("upgrade", json!(deceiver)).unwrap_err();
@@ -120,9 +126,9 @@ fn a_daemon_that_was_frozen_thaws() {
         assert_works(&home, &mut client, &mut bus, &format!("round {round}"));
     }
     assert_eq!(home.n_upgrades(), 0);
-    until("no descriptor is left over", || descriptors(pid).len() == n_descriptors);
     // What was to come comes.
     client.until_status(4, "online");
+    until("no descriptor is left over", || descriptors(pid).len() == n_descriptors);
     fs::write(home.path("go"), "").unwrap();
     hear(&mut bus, "half");
     // Ends are found.

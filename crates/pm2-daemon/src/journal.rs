@@ -1,6 +1,7 @@
 //! The daemon's own log: lines of pm2.log and the bus event `log:PM2`.
 
 use std::fmt::Display;
+#[cfg(not(test))]
 use std::io::Write;
 use std::sync::Arc;
 
@@ -45,8 +46,7 @@ impl Journal {
             let date = date_format::format(&self.date_format, &chrono::Local::now());
             format!("{date}: PM2 {level}: {text}\n")
         };
-        // A full disk must not end the daemon; there is nowhere else to complain.
-        drop(std::io::stdout().lock().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush()));
+        put(&line);
         if !self.date_format.is_empty() {
             self.bus.publish("log:PM2", || {
                 let data = serde_json::Value::from(format!("{text}\n"));
@@ -55,4 +55,17 @@ impl Journal {
             });
         }
     }
+}
+
+#[cfg(not(test))]
+fn put(line: &str) {
+    // A full disk must not end the daemon; there is nowhere else to complain.
+    drop(std::io::stdout().lock().write_all(line.as_bytes()).and_then(|()| std::io::stdout().flush()));
+}
+
+/// Into what is shown of a test that fails.
+#[cfg(test)]
+#[allow(clippy::print_stdout)]
+fn put(line: &str) {
+    print!("{line}");
 }

@@ -28,7 +28,9 @@ use crate::ready::Ready;
 use crate::server::{self, Service};
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
-use crate::sys::{Signal, leave_signals_to_others, raise_descriptor_limit, send_signal, take_signals_again};
+use crate::sys::{
+    Adoption, Signal, leave_signals_to_others, raise_descriptor_limit, send_signal, take_signals_again,
+};
 use crate::upgrade::{self, Image, Predecessor};
 use lock::Lock;
 pub(crate) use signals::{Received, Signals};
@@ -136,6 +138,7 @@ pub fn run(
     predecessor: Option<Predecessor>,
     ready: &mut Ready,
 ) -> Result<Outcome, DaemonError> {
+    Adoption::prepare();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Starts of apps wait for disks and for the new program; a few at a time fill the machine.

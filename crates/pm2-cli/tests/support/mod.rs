@@ -9,6 +9,7 @@ mod client;
 mod home;
 pub(crate) mod load;
 mod proc;
+mod program;
 pub(crate) mod upgrade;
 
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub(crate) use home::{EXECUTABLE, Started, TestHome};
 pub(crate) use proc::{
     Stat, descriptors, environment, is_alive, memory, processes_of, send, stat, wait_for_end,
 };
+pub(crate) use program::{copy_executable, write_program};
 
 /// How long a condition may take before a test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

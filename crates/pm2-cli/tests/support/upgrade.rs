@@ -1,6 +1,5 @@
 //! A daemon that goes over to another program.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use pm2_core::protocol::{Argument, Reply, decode_reply, encode_call};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::client::Client;
 use super::home::{EXECUTABLE, TestHome};
-use super::{eventually, until};
+use super::{eventually, until, write_program};
 
 impl TestHome {
     /// Lets the daemon go over to a program, by default its own, and waits until that one answers.
@@ -32,8 +31,7 @@ impl TestHome {
     /// A shell script that may be run.
     pub(crate) fn program(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&path, text, "755");
         path
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Tracking;
+use super::{Relative, Tracking};
 use crate::handover::KinState;
 use crate::sys::{
     ProcessWatch, Standing, cgroup_members, children, group_exists, group_members, parent_of, remove_cgroup,
@@ -71,9 +71,9 @@ impl Kin {
 pub(super) fn find(
     kin: &Kin,
     orphans: impl FnOnce() -> Option<Vec<i32>>,
-    known: &[ProcessWatch],
+    known: &[Box<dyn Relative>],
 ) -> Vec<ProcessWatch> {
-    let mut search = Search { seen: known.iter().map(ProcessWatch::pid).collect(), found: Vec::new() };
+    let mut search = Search { seen: known.iter().map(|known| known.pid()).collect(), found: Vec::new() };
     if !kin.root_ended {
         search.below(kin.root, 0);
     } else if kin.group.as_deref().is_some_and(remove_cgroup) {

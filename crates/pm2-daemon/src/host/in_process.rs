@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::groups::Groups;
-use super::{ExitFuture, Kin, ProcessHost, Spawned, Tracking, family};
+use super::{ExitFuture, Kin, ProcessHost, Relative, Spawned, Tracking, family};
 use crate::sys::{
-    Launch, ProcessWatch, Signal, adopt_orphans, children, poll_for_exit, reap, send_signal, spawn_in_cgroup,
-    spawn_process, wait_for_exit,
+    Adoption, Launch, Signal, children, poll_for_exit, reap, send_signal, spawn_in_cgroup, spawn_process,
+    wait_for_exit,
 };
 
 /// Orphans that have ended are looked for at most that often.
@@ -40,12 +39,12 @@ impl InProcessHost {
     pub(crate) fn new(wanted: bool) -> InProcessHost {
         let own = Arc::<Own>::default();
         let groups = wanted.then(Groups::new).flatten().map(Arc::new);
-        let tracking = match signal(SignalKind::child()) {
-            Ok(ended) if adopt_orphans() => {
-                tokio::spawn(reap_orphans(own.clone(), groups.clone(), ended));
+        let tracking = match Adoption::begin() {
+            Some(adoption) => {
+                tokio::spawn(reap_orphans(own.clone(), groups.clone(), adoption));
                 Tracking::Subreaper
             }
-            _ => Tracking::Group,
+            None => Tracking::Group,
         };
         InProcessHost { own, groups, tracking }
     }
@@ -80,9 +79,10 @@ impl ProcessHost for InProcessHost {
         send_signal(pid, signal)
     }
 
-    fn family(&self, of: &Kin, known: &[ProcessWatch]) -> Vec<ProcessWatch> {
+    fn family(&self, of: &Kin, known: &[Box<dyn Relative>]) -> Vec<Box<dyn Relative>> {
         let orphans = || (self.tracking == Tracking::Subreaper).then(|| self.own.orphans());
-        family::find(of, orphans, known)
+        let found = family::find(of, orphans, known);
+        found.into_iter().map(|watch| Box::new(watch) as Box<dyn Relative>).collect()
     }
 
     fn leave(&self, family: &Kin) {
@@ -123,7 +123,7 @@ impl Own {
 }
 
 /// Reaps orphans when they have ended: nobody else waits for them.
-async fn reap_orphans(own: Arc<Own>, groups: Option<Arc<Groups>>, mut ended: SignalStream) {
+async fn reap_orphans(own: Arc<Own>, groups: Option<Arc<Groups>>, adoption: Adoption) {
     loop {
         tokio::time::sleep(REAPING_PAUSE).await;
         // What is being started now would look like an orphan.
@@ -133,8 +133,6 @@ async fn reap_orphans(own: Arc<Own>, groups: Option<Arc<Groups>>, mut ended: Sig
         if let Some(groups) = &groups {
             groups.retry();
         }
-        if ended.recv().await.is_none() {
-            return;
-        }
+        adoption.one_has_ended().await;
     }
 }

@@ -7,6 +7,8 @@
 mod family;
 mod groups;
 mod in_process;
+#[cfg(test)]
+pub(crate) mod scripted;
 
 use std::future::Future;
 use std::io;
@@ -76,8 +78,47 @@ pub(crate) trait ProcessHost: Send + Sync {
 
     /// Everyone whom a process has started, itself or through others, and who lives, each parent after its children;
     /// without those that are known. Whoever has lost its parent is found as far as [`Tracking`] goes.
-    fn family(&self, of: &Kin, known: &[ProcessWatch]) -> Vec<ProcessWatch>;
+    fn family(&self, of: &Kin, known: &[Box<dyn Relative>]) -> Vec<Box<dyn Relative>>;
 
     /// Nobody asks for this family any more; what was kept for it goes when the last one has ended.
     fn leave(&self, family: &Kin);
+}
+
+/// A process that an app has started, itself or through others: no child of the host's, and perhaps nobody's.
+pub(crate) trait Relative: Send + Sync {
+    fn pid(&self) -> i32;
+
+    /// Whether it has ended.
+    fn is_gone(&self) -> bool;
+
+    /// Sends a signal to exactly this process; an ended one is no error.
+    fn signal(&self, signal: Signal);
+
+    /// Completes when it has ended.
+    fn gone(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// What is left of one that has ended goes, if that is the host's to do.
+    fn reap(&self);
+}
+
+impl Relative for ProcessWatch {
+    fn pid(&self) -> i32 {
+        ProcessWatch::pid(self)
+    }
+
+    fn is_gone(&self) -> bool {
+        ProcessWatch::is_gone(self)
+    }
+
+    fn signal(&self, signal: Signal) {
+        ProcessWatch::signal(self, signal);
+    }
+
+    fn gone(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(ProcessWatch::gone(self))
+    }
+
+    fn reap(&self) {
+        ProcessWatch::reap(self);
+    }
 }

@@ -6,6 +6,8 @@ use chrono::{DateTime, Datelike, Local, TimeZone, Timelike};
 use croner::Cron;
 use croner::parser::CronParser;
 
+use crate::clock;
+
 /// The clock may be set while a date is waited for; it is looked at this often.
 const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 
@@ -75,11 +77,11 @@ fn date(text: &str) -> Option<i64> {
 
 /// Waits for a time of the wall clock, but not for long; says whether it has come.
 pub(crate) async fn sleep_until(at: DateTime<Local>) -> bool {
-    if let Ok(left) = (at - Local::now()).to_std() {
+    if let Ok(left) = (at - clock::local()).to_std() {
         // A timer that is early by less than its own grain would be set again and again.
         tokio::time::sleep((left + Duration::from_millis(1)).min(LONGEST_SLEEP)).await;
     }
-    at <= Local::now()
+    at <= clock::local()
 }
 
 #[cfg(test)]

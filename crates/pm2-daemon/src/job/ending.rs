@@ -130,44 +130,41 @@ impl Job {
             },
         )
         .await;
-        let result = match ended {
-            Ok(exit) => {
-                let facts = self.facts(&process, exit);
-                policy::count_unstable(&spec, &mut self.history, facts);
-                {
-                    let mut view = self.view.lock();
-                    // It was asked for: not the signal's doing.
-                    view.exit_code = Some(match exit {
-                        Exit::Code(code) => i64::from(code),
-                        Exit::Signal(_) => 0,
-                    });
-                    view.exit_signal = None;
-                    view.unstable_restarts = self.history.unstable_restarts;
-                }
-                self.after_death(&mut process, exit).await;
-                context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
-                {
-                    let mut view = self.view.lock();
-                    view.status = Status::Stopped;
-                    view.pid = 0;
-                }
-                self.publish("exit");
-                Ok(())
-            }
-            Err(ref survivors) => {
+        let exit = match ended {
+            Ok(exit) => Some(exit),
+            Err(kill::Survivors { root }) => root,
+        };
+        if let Some(exit) = exit {
+            let facts = self.facts(&process, exit);
+            policy::count_unstable(&spec, &mut self.history, facts);
+            {
                 let mut view = self.view.lock();
-                let text =
-                    format!("app={} id={} pid={} could not be stopped", view.spec.name, view.id, process.pid);
-                context.journal.error(&text);
-                view.status = Status::Errored;
-                if survivors.root_ended {
-                    view.pid = 0;
-                }
-                Err(text)
+                // It was asked for: not the signal's doing.
+                view.exit_code = Some(match exit {
+                    Exit::Code(code) => i64::from(code),
+                    Exit::Signal(_) => 0,
+                });
+                view.exit_signal = None;
+                view.unstable_restarts = self.history.unstable_restarts;
             }
+            self.after_death(&mut process, exit).await;
+            self.view.lock().pid = 0;
+        }
+        let result = if ended.is_ok() {
+            context.journal.log(format_args!("pid={} msg=process tree killed", process.pid));
+            self.set_status(Status::Stopped);
+            self.publish("exit");
+            Ok(())
+        } else {
+            let mut view = self.view.lock();
+            let text =
+                format!("app={} id={} pid={} could not be stopped", view.spec.name, view.id, process.pid);
+            context.journal.error(&text);
+            view.status = Status::Errored;
+            Err(text)
         };
         self.close_listeners().await;
-        if let Err(kill::Survivors { root_ended: false }) = ended {
+        if exit.is_none() {
             let (pid, worker) = (process.pid, process.worker);
             let exit = async move {
                 let exit = (&mut process.exit).await;
@@ -185,7 +182,7 @@ impl Job {
         if matches!(self.state, State::Launching { .. }) {
             // It counts as ready at this moment.
             self.assume_ready();
-            self.publish("online");
+            self.ready();
         }
         let (State::Launching { mut process, .. } | State::Online { mut process }) = self.conclude_launch()
         else {
@@ -216,10 +213,7 @@ impl Job {
                 view.pid = 0;
                 view.status = Status::Errored;
             }
-            self.context.journal.log(format_args!(
-                "Script {} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"",
-                spec.script
-            ));
+            self.context.journal.log(policy::gave_up(&spec, unstable_restarts));
             self.publish("restart overlimit");
             self.view.lock().created_at = None;
         }

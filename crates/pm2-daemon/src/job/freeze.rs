@@ -145,7 +145,7 @@ impl Process {
         let said = std::iter::from_fn(|| messages.try_recv().ok()).map(AppMessage::freeze).collect();
         ProcessState {
             kin: kin.freeze(),
-            started: clock.tell(started),
+            started: clock.tell(started.into_std()),
             worker,
             version,
             output: output.pumps(),
@@ -195,7 +195,7 @@ impl Process {
             }),
             input: Input::thaw(state.input, descriptors),
             is_done: state.is_done,
-            started: clock.moment(state.started),
+            started: Instant::from_std(clock.moment(state.started)),
             worker: state.worker,
             version: state.version,
         }

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use super::process::Process;
 use super::spec::AppSpec;
-use crate::host::{Kin, ProcessHost};
+use crate::host::{Kin, ProcessHost, Relative};
 use crate::ipc::AppMessage;
 use crate::journal::Journal;
 use crate::settings::Settings;
-use crate::sys::{Exit, ProcessWatch, Signal, kill_cgroup};
+use crate::sys::{Exit, Signal, kill_cgroup};
 
 /// How an app is to be ended.
 pub(crate) struct KillPlan {
@@ -46,8 +46,8 @@ pub(crate) enum Meanwhile<Order> {
 /// Some processes outlived SIGKILL (uninterruptible sleep, or another user's).
 #[derive(Debug)]
 pub(crate) struct Survivors {
-    /// The main process has ended and was reaped.
-    pub(crate) root_ended: bool,
+    /// How the main process has ended, if it has meanwhile.
+    pub(crate) root: Option<Exit>,
 }
 
 /// Ends a process: asks, waits, insists. Returns as soon as the last member of the tree is gone.
@@ -75,7 +75,8 @@ pub(crate) async fn end<Order>(
         tree.signal(plan.signal);
     }
     let mut signal = (!asked).then_some(plan.signal);
-    let mut deadline = Instant::now() + plan.timeout;
+    let asked_at = Instant::now();
+    let mut deadline = asked_at + plan.timeout;
     let mut killed = false;
     let mut messages_open = true;
     let mut orders_open = true;
@@ -114,11 +115,12 @@ pub(crate) async fn end<Order>(
                 if killed {
                     journal.error(format_args!("Process with pid {pid} could not be killed"));
                     host.leave(&tree.kin);
-                    return Err(Survivors { root_ended: ended.is_some() });
+                    return Err(Survivors { root: ended });
                 }
                 journal.log(format_args!(
                     "Process with pid {pid} still alive after {}ms, sending SIGKILL to {left} remaining pids...",
-                    plan.timeout.as_millis()
+                    // Less, if it was cut short.
+                    asked_at.elapsed().min(plan.timeout).as_millis()
                 ));
                 killed = true;
                 signal = Some(Signal::KILL);
@@ -154,7 +156,7 @@ pub(crate) async fn end_family(
         }
         if killed {
             host.leave(kin);
-            return Err(Survivors { root_ended: true });
+            return Err(Survivors { root: None });
         }
         journal.log(format_args!(
             "{} processes that pid {} has left are still alive, sending SIGKILL",
@@ -173,7 +175,7 @@ struct Tree<'a> {
     host: &'a dyn ProcessHost,
     kin: Kin,
     /// Everyone but the root, each parent after its children.
-    others: Vec<ProcessWatch>,
+    others: Vec<Box<dyn Relative>>,
     whole: bool,
 }
 

@@ -20,6 +20,8 @@ impl Job {
             drop(answer.send(Err("process already online".to_owned())));
             return ControlFlow::Continue(());
         }
+        // Somebody has looked after it.
+        self.history.n_quick = 0;
         self.launch(Some(answer)).await
     }
 
@@ -119,6 +121,7 @@ impl Job {
         self.state = State::Launching { process, deadline, answers: answer.into_iter().collect() };
         self.asked_to_stop = false;
         self.has_run = true;
+        self.triggers.forget_times();
         self.follow_triggers();
         if !waits {
             self.ready();
@@ -141,6 +144,10 @@ impl Job {
         {
             let mut view = self.view.lock();
             self.context.journal.error(format_args!("App [{}:{}] {text}", view.spec.name, view.id));
+            if let Action::GiveUp { unstable_restarts } = action {
+                self.context.journal.log(policy::gave_up(&view.spec, unstable_restarts));
+                view.created_at = None;
+            }
             view.pid = 0;
             view.spawn_error = Some(text.clone());
             view.unstable_restarts = self.history.unstable_restarts;
@@ -153,6 +160,9 @@ impl Job {
             self.state = State::Waiting { at: Instant::now() + delay };
         } else {
             self.close_listeners().await;
+        }
+        if matches!(action, Action::GiveUp { .. }) {
+            self.publish("restart overlimit");
         }
         if !forget {
             self.publish("exit");

@@ -17,6 +17,8 @@ mod reacting;
 mod reload;
 mod spec;
 mod task;
+#[cfg(test)]
+mod traces;
 mod triggers;
 mod update;
 mod view;

@@ -70,6 +70,8 @@ pub(crate) fn after_exit(spec: &AppSpec, history: &mut History, facts: ExitFacts
         return Action::Stay;
     }
     if history.unstable_restarts >= spec.max_restarts {
+        // Whoever starts it again finds it as new.
+        history.n_quick = 0;
         let unstable_restarts = std::mem::take(&mut history.unstable_restarts);
         return Action::GiveUp { unstable_restarts };
     }
@@ -119,6 +121,12 @@ pub(crate) fn after_failed_restart(spec: &AppSpec, history: &mut History) -> Act
     };
     history.last_delay_ms = Some(next);
     Action::RestartAfter { delay: Duration::from_millis(next), backoff: true }
+}
+
+/// What the log says then; PM2's words.
+pub(crate) fn gave_up(spec: &AppSpec, unstable_restarts: u64) -> String {
+    let script = &spec.script;
+    format!("Script {script} had too many unstable restarts ({unstable_restarts}). Stopped. \"errored\"")
 }
 
 /// Counts an exit before `min_uptime`, asked for or not, inside the window that began with the first start or

@@ -14,13 +14,14 @@ impl Job {
     /// Follows what the description says of triggers.
     pub(super) fn follow_triggers(&mut self) {
         let spec = self.spec();
+        let id = self.view.lock().id;
         if let Err(reason) = self.triggers.follow(&spec) {
-            self.context.journal.error(format_args!("App [{}] {reason}", spec.name));
+            self.context.journal.error(format_args!("App [{}:{id}] {reason}", spec.name));
         }
         // An app that is listed as stopped from the start is not followed until it is started.
         let plan = spec.watch.as_ref().filter(|_| self.has_run);
         if let Err(reason) = self.triggers.watch(plan, &self.context.watches) {
-            self.context.journal.error(format_args!("App [{}] {reason}", spec.name));
+            self.context.journal.error(format_args!("App [{}:{id}] {reason}", spec.name));
         }
         let pid = self.process().map(|process| process.pid);
         self.triggers.guard(&spec, pid);

@@ -229,6 +229,7 @@ impl Job {
             Command::ResetMeta => {
                 let mut view = self.view.lock();
                 self.history.unstable_restarts = 0;
+                self.history.n_quick = 0;
                 view.created_at = Some(epoch_ms());
                 view.unstable_restarts = 0;
                 view.restart_time = 0;

@@ -9,12 +9,15 @@ use tokio::time::Instant;
 
 use super::cron::{self, Schedule};
 use super::spec::AppSpec;
+use crate::clock;
 use crate::handover::{Clock, CronState, TriggersState};
 use crate::sys::Sampler;
 use crate::watch::{Burst, Subscription, WatchPlan, Watches};
 
 /// How often the memory of an app with a limit is looked at.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same while it does not change.
+const LOOK_AT_REST: Duration = Duration::from_millis(1500);
 /// The same after a restart for that reason has failed.
 const LOOK_AFTER_FAILURE: Duration = Duration::from_secs(30);
 
@@ -36,6 +39,8 @@ pub(super) enum Trigger {
 #[derive(Default)]
 pub(super) struct Triggers {
     cron: Option<Timetable>,
+    /// A pattern that could not be read, which was told.
+    unreadable: Option<String>,
     memory: Option<Guard>,
     files: Option<Files>,
 }
@@ -60,13 +65,15 @@ struct Guard {
     /// `None` when the process has ended.
     sampler: Option<Sampler>,
     look: Instant,
+    /// What was used at the last look.
+    used: u64,
 }
 
 impl Triggers {
     /// Follows the app's pattern. One that goes on keeps its place.
     ///
     /// # Errors
-    /// What is wrong with the pattern; there is none then.
+    /// What is wrong with the pattern, once; there is none then.
     pub(super) fn follow(&mut self, spec: &AppSpec) -> Result<(), String> {
         let Some(pattern) = &spec.cron_restart else {
             self.cron = None;
@@ -76,9 +83,15 @@ impl Triggers {
             return Ok(());
         }
         self.cron = None;
-        let now = Local::now();
-        let schedule =
-            Schedule::parse(pattern, &now).map_err(|error| format!("cron_restart \"{pattern}\": {error}"))?;
+        if self.unreadable.as_ref() == Some(pattern) {
+            return Ok(());
+        }
+        let now = clock::local();
+        let schedule = Schedule::parse(pattern, &now).map_err(|error| {
+            self.unreadable = Some(pattern.clone());
+            format!("cron_restart \"{pattern}\": {error}")
+        })?;
+        self.unreadable = None;
         let next = schedule.next(&now);
         self.cron = Some(Timetable { pattern: pattern.clone(), read_at: now, schedule, next });
         Ok(())
@@ -129,7 +142,14 @@ impl Triggers {
             let burst = state.changed.map(|path| Burst::begun(path.into())).unwrap_or_default();
             Some(Files { plan: plan.clone(), subscription, burst })
         });
-        Triggers { cron: state.cron.and_then(Timetable::thaw), memory: None, files }
+        Triggers { cron: state.cron.and_then(Timetable::thaw), files, ..Triggers::default() }
+    }
+
+    /// The app has just been started: times that came before are over.
+    pub(super) fn forget_times(&mut self) {
+        if let Some(timetable) = &mut self.cron {
+            timetable.next = timetable.schedule.next(&clock::local());
+        }
     }
 
     /// What has changed until now has been dealt with.
@@ -146,7 +166,8 @@ impl Triggers {
             limit,
             pid,
             sampler: Sampler::open(pid),
-            look: Instant::now() + LOOK,
+            look: next_look(LOOK),
+            used: 0,
         });
     }
 
@@ -159,11 +180,11 @@ impl Triggers {
 
     /// Completes when something is to be done. Nothing is lost when it is dropped before.
     pub(super) async fn next(&mut self) -> Trigger {
-        let Triggers { cron, memory, files } = self;
+        let Triggers { cron, memory, files, .. } = self;
         tokio::select! {
             () = due(cron) => {
                 if let Some(timetable) = cron {
-                    timetable.next = timetable.schedule.next(&Local::now());
+                    timetable.next = timetable.schedule.next(&clock::local());
                 }
                 Trigger::Cron
             }
@@ -189,7 +210,7 @@ async fn due(cron: &mut Option<Timetable>) {
             return;
         }
         // The clock may have been set back.
-        timetable.next = timetable.schedule.next(&Local::now()).map(|other| other.min(next));
+        timetable.next = timetable.schedule.next(&clock::local()).map(|other| other.min(next));
     }
     std::future::pending().await
 }
@@ -203,19 +224,28 @@ async fn changed(files: &mut Option<Files>) -> PathBuf {
     std::future::pending().await
 }
 
+/// The moment that is so far away, but all apps are looked at in the same moments: the daemon wakes up once.
+fn next_look(pause: Duration) -> Instant {
+    let now = clock::epoch_ms().unsigned_abs();
+    let due = now + pause.as_millis() as u64;
+    Instant::now() + Duration::from_millis(due - due % LOOK.as_millis() as u64 - now)
+}
+
 async fn exceeded(memory: &mut Option<Guard>) -> (u64, u64) {
     let Some(guard) = memory else { return std::future::pending().await };
     loop {
         tokio::time::sleep_until(guard.look).await;
-        guard.look = Instant::now() + LOOK;
         if guard.sampler.is_none() {
             // There was no descriptor for it.
             guard.sampler = Sampler::open(guard.pid);
         }
         let used = guard.sampler.as_mut().and_then(Sampler::sample).map_or(0, |sample| sample.memory);
+        let is_at_rest = std::mem::replace(&mut guard.used, used) == used;
         if used > guard.limit {
+            guard.look = next_look(LOOK);
             return (used, guard.limit);
         }
+        guard.look = next_look(if is_at_rest { LOOK_AT_REST } else { LOOK });
     }
 }
 

@@ -77,6 +77,12 @@ impl LogWriter {
         Ok(LogWriter { runtime: handle, journal, pumps: Arc::default() })
     }
 
+    /// A writer on a thread that is there already.
+    #[cfg(test)]
+    pub(crate) fn on(runtime: Handle, journal: Journal) -> LogWriter {
+        LogWriter { runtime, journal, pumps: Arc::default() }
+    }
+
     /// Moves what arrives in the two pipes into the files until both pipes have ended.
     pub(crate) fn attach(&self, pipes: [OwnedFd; 2], files: &LogFiles, taps: [Tap; 2]) -> Output {
         let [out, error] = pipes;

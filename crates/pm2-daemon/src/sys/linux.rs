@@ -9,6 +9,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::forked;
@@ -253,11 +256,34 @@ pub(crate) fn variables_of(pid: i32) -> Vec<Vec<u8>> {
     variables.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
 }
 
-/// From now on a descendant of this process whose parent ends becomes its child, instead of init's. It survives exec.
-/// Tells whether it is so.
-pub(crate) fn adopt_orphans() -> bool {
-    // SAFETY: the call takes plain integers.
-    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 }
+/// A descendant of this process whose parent ends becomes its child, instead of init's.
+pub(crate) struct Adoption(AsyncFd<SignalFd>);
+
+impl Adoption {
+    /// Keeps threads that are started from here on from taking word of a child's end. To be called first of all.
+    pub(crate) fn prepare() {
+        // It fails only for a request that does not exist.
+        let _ = SigSet::from(nix::sys::signal::Signal::SIGCHLD).thread_block();
+    }
+
+    /// From now on; it survives exec. `None` when the system does not do that.
+    pub(crate) fn begin() -> Option<Adoption> {
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let ends = SignalFd::with_flags(&SigSet::from(nix::sys::signal::Signal::SIGCHLD), flags).ok()?;
+        // SAFETY: the call takes plain integers.
+        let adopts = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 };
+        // SAFETY: it keeps its descriptor open and the same for as long as it lives, and the `AsyncFd` owns it.
+        let ends = unsafe { AsyncFd::register_with_interest(ends, Interest::READABLE) }.ok()?;
+        adopts.then_some(Adoption(ends))
+    }
+
+    /// Completes when a child has ended, adopted or not, since this was asked for last.
+    pub(crate) async fn one_has_ended(&self) {
+        // An error of the reactor can only mean that it is shutting down.
+        let Ok(mut ready) = self.0.readable().await else { return std::future::pending().await };
+        while matches!(self.0.get_ref().read_signal(), Ok(Some(_))) {}
+        ready.clear_ready();
+    }
 }
 
 /// Living members of a process group.

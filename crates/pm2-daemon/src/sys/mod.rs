@@ -2,10 +2,18 @@
 //! processes. Each platform offers the same names, so a gap does not compile; the feature `portable`
 //! puts the portable twin to the test on Linux.
 
-#[cfg(all(target_os = "linux", not(feature = "portable")))]
+#[cfg(all(
+    target_os = "linux",
+    not(feature = "portable"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 #[path = "cgroup_linux.rs"]
 mod cgroup;
-#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+#[cfg(not(all(
+    target_os = "linux",
+    not(feature = "portable"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 #[path = "cgroup_portable.rs"]
 mod cgroup;
 mod forked;
@@ -25,22 +33,34 @@ use linux as platform;
 mod portable;
 #[cfg(any(not(target_os = "linux"), feature = "portable"))]
 use portable as platform;
-#[cfg(all(target_os = "linux", not(feature = "portable")))]
+#[cfg(all(
+    target_os = "linux",
+    not(feature = "portable"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod spawn_in_cgroup;
 mod succession;
 mod unix;
 
-#[cfg(any(not(target_os = "linux"), feature = "portable"))]
+#[cfg(not(all(
+    target_os = "linux",
+    not(feature = "portable"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 pub(crate) use cgroup::spawn_in_cgroup;
 pub(crate) use cgroup::{cgroup_members, kill_cgroup, own_cgroup, remove_cgroup};
 pub(crate) use memory::give_back_memory;
 pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
-    ProcessWatch, Sampler, adopt_orphans, children, close_from, group_members, memory_file, parent_of,
+    Adoption, ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of,
     spawn_process, standing_of, variables_of, wait_for_exit,
 };
 pub(crate) use sockets::{accept, n_unaccepted, steer};
-#[cfg(all(target_os = "linux", not(feature = "portable")))]
+#[cfg(all(
+    target_os = "linux",
+    not(feature = "portable"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 pub(crate) use spawn_in_cgroup::spawn_in_cgroup;
 pub(crate) use succession::{
     is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again, without_signals,

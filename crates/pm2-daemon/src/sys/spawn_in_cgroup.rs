@@ -1,18 +1,20 @@
 //! Starting a process that is a member of a control group from its first moment on.
 //!
 //! `posix_spawn` cannot do that everywhere, and a process that is moved later, which takes the kernel ten milliseconds,
-//! may have started others before.
+//! may have started others before. As in `posix_spawn`, the child borrows this process's memory until it runs the program:
+//! the cost does not grow with the daemon.
 
-use std::ffi::{CStr, CString};
+use std::arch::asm;
+use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use super::forked::primary_group;
-use super::unix::{Launch, output_pipe, reap_now};
+use super::unix::{Launch, reap_now};
 
 /// The part of `struct clone_args` that is used; clone(2).
 #[repr(C)]
@@ -32,6 +34,11 @@ struct CloneArguments {
 }
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// The caller waits until the child has left its memory.
+const CLONE_BORROWING: u64 = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+
+/// Plenty: the child calls nothing but the system.
+const STACK_BYTES: usize = 64 * 1024;
 
 /// Starts the process as leader of a new session, in that group; `None` when the kernel does not do that.
 ///
@@ -39,53 +46,98 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// What `chdir`, `setuid` or `exec` said in the child; nothing was started then.
 pub(crate) fn spawn_in_cgroup(launch: &Launch, group: &Path) -> Option<io::Result<i32>> {
     let group = File::open(group).ok()?;
-    let (failure, theirs) = output_pipe().ok()?;
-    // Out of the way of the descriptors that the program is given.
-    // SAFETY: a plain system call; the result is checked before it is owned.
-    let moved = unsafe {
-        let moved = libc::fcntl(theirs.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 4);
-        (moved >= 0).then(|| OwnedFd::from_raw_fd(moved))?
+    let mut stack = vec![0_u128; STACK_BYTES / size_of::<u128>()];
+    let arguments = CloneArguments {
+        flags: CLONE_INTO_CGROUP | CLONE_BORROWING,
+        exit_signal: libc::SIGCHLD.cast_unsigned().into(),
+        stack: stack.as_mut_ptr().expose_provenance() as u64,
+        stack_size: STACK_BYTES as u64,
+        cgroup: u64::try_from(group.as_raw_fd()).expect("a descriptor is not negative"),
+        ..CloneArguments::default()
     };
-    drop(theirs);
-    let theirs = moved;
-    let plan = Plan::new(launch, theirs.as_raw_fd());
+    let mut plan = Plan::new(launch);
     // None of this process's handlers may run in the child.
     let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).ok()?;
-    // SAFETY: the child makes nothing but system calls until it runs the program or ends.
-    let cloned = unsafe { clone_into(group.as_raw_fd()) };
-    if cloned == 0 {
-        plan.perform();
-    }
+    // SAFETY: the stack is as long as said and aligned; the child makes nothing but system calls until it runs the program
+    // or ends, and this thread waits until then.
+    let cloned = unsafe { clone_and_call(&arguments, perform, (&raw mut plan).cast()) };
     // It fails only for a request that does not exist.
     let _ = before.thread_set_mask();
     let pid = i32::try_from(cloned).ok().filter(|pid| *pid > 0)?;
-    drop(theirs);
-    let mut said = Vec::new();
-    // An error here would be as good as silence: the child was started.
-    let _ = File::from(failure).read_to_end(&mut said);
-    match <[u8; 4]>::try_from(said.as_slice()) {
-        Ok(code) => {
+    drop(stack);
+    match plan.failure {
+        0 => Some(Ok(pid)),
+        errno => {
             reap_now(pid);
-            Some(Err(io::Error::from_raw_os_error(i32::from_ne_bytes(code))))
+            Some(Err(io::Error::from_raw_os_error(errno)))
         }
-        // It has closed the pipe by running the program.
-        Err(_) => Some(Ok(pid)),
     }
 }
 
-/// A copy of this process with this thread alone; 0 in the copy, negative when there is none.
+/// Makes a child, which calls the function on its own stack; gives its pid, or a negated error.
 ///
 /// # Safety
-/// As after `fork` in a program with threads: the copy may make system calls only.
-unsafe fn clone_into(group: RawFd) -> libc::c_long {
-    let arguments = CloneArguments {
-        flags: CLONE_INTO_CGROUP,
-        exit_signal: libc::SIGCHLD.cast_unsigned().into(),
-        cgroup: u64::try_from(group).expect("a descriptor is not negative"),
-        ..CloneArguments::default()
-    };
-    // SAFETY: the structure is as long as said; without a stack of its own the copy has a copy of this one.
-    unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArguments>()) }
+/// The stack belongs to nobody else, and the function does only what a child that shares memory may do.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone_and_call(
+    arguments: &CloneArguments,
+    function: extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+) -> i64 {
+    let result;
+    // SAFETY: as the caller vouches; the child never comes back from the call.
+    unsafe {
+        asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 => result,
+            in("rdi") arguments,
+            in("rsi") size_of::<CloneArguments>(),
+            in("r12") argument,
+            in("r13") function,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}
+
+/// As above.
+///
+/// # Safety
+/// As above.
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone_and_call(
+    arguments: &CloneArguments,
+    function: extern "C" fn(*mut c_void) -> !,
+    argument: *mut c_void,
+) -> i64 {
+    let result;
+    // SAFETY: as the caller vouches; the child never comes back from the call.
+    unsafe {
+        asm!(
+            "svc #0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x30, xzr",
+            "mov x0, x20",
+            "blr x21",
+            "brk #1",
+            "2:",
+            in("x8") libc::SYS_clone3,
+            inlateout("x0") arguments => result,
+            in("x1") size_of::<CloneArguments>(),
+            in("x20") argument,
+            in("x21") function,
+        );
+    }
+    result
 }
 
 /// Everything the child does, prepared: it cannot allocate.
@@ -95,11 +147,12 @@ struct Plan<'a> {
     environment: Vec<*const libc::c_char>,
     uid: Option<u32>,
     gid: Option<u32>,
-    failure: RawFd,
+    /// The number of the error that the child has met, or 0.
+    failure: i32,
 }
 
 impl Plan<'_> {
-    fn new(launch: &Launch, failure: RawFd) -> Plan<'_> {
+    fn new(launch: &Launch) -> Plan<'_> {
         let pointers = |texts: &[CString]| {
             texts.iter().map(|text| CStr::as_ptr(text)).chain([std::ptr::null()]).collect::<Vec<_>>()
         };
@@ -110,37 +163,28 @@ impl Plan<'_> {
             uid: launch.uid,
             // Without a group of its own an app of another user gets that user's, never the daemon's.
             gid: launch.gid.or_else(|| launch.uid.map(primary_group)),
-            failure,
+            failure: 0,
         }
     }
 
-    /// In the child: becomes the program, or says why not.
-    fn perform(&self) -> ! {
-        let Err(errno) = self.become_program();
-        let code = errno.to_ne_bytes();
-        // SAFETY: system calls on memory that is there; the process ends here.
-        unsafe {
-            libc::write(self.failure, code.as_ptr().cast(), code.len());
-            libc::_exit(127)
-        }
-    }
-
+    /// Becomes the program; returns only when it cannot.
     fn become_program(&self) -> Result<std::convert::Infallible, i32> {
         fn check(result: libc::c_long) -> Result<(), i32> {
-            // SAFETY: the number of this thread's last error.
-            if result < 0 { Err(unsafe { *libc::__errno_location() }) } else { Ok(()) }
+            if result < 0 { Err(errno()) } else { Ok(()) }
         }
         // SAFETY: system calls only, on memory that was prepared. Users are changed without glibc, which would tell
         // threads that are not there.
         unsafe {
             check(libc::setsid().into())?;
+            let mut usual: libc::sigaction = std::mem::zeroed();
+            usual.sa_sigaction = libc::SIG_DFL;
             for signal in 1..=64 {
                 // The two that stay as they are refuse; so do glibc's own.
-                libc::signal(signal, libc::SIG_DFL);
+                libc::sigaction(signal, &raw const usual, std::ptr::null_mut());
             }
             // As for `posix_spawn`: no source is 0, 1 or 2, so going upward overwrites none that is still needed.
             for (target, source) in (0..).zip(&self.launch.descriptors) {
-                let source = source.as_raw_fd();
+                let source: RawFd = source.as_raw_fd();
                 if source == target {
                     check(libc::fcntl(source, libc::F_SETFD, 0).into())?;
                 } else {
@@ -155,11 +199,26 @@ impl Plan<'_> {
             if let Some(uid) = self.uid {
                 check(libc::syscall(libc::SYS_setuid, uid))?;
             }
-            let mut none = std::mem::MaybeUninit::uninit();
-            libc::sigemptyset(none.as_mut_ptr());
-            check(libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()).into())?;
+            let mut none = std::mem::zeroed();
+            libc::sigemptyset(&raw mut none);
+            check(libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut()).into())?;
             libc::execve(self.launch.program.as_ptr(), self.arguments.as_ptr(), self.environment.as_ptr());
-            Err(*libc::__errno_location())
         }
+        Err(errno())
     }
+}
+
+/// In the child: becomes the program, or leaves the reason why not.
+extern "C" fn perform(plan: *mut c_void) -> ! {
+    // SAFETY: whoever made the child waits, and has handed over its plan.
+    let plan = unsafe { &mut *plan.cast::<Plan<'_>>() };
+    let Err(errno) = plan.become_program();
+    plan.failure = errno;
+    // SAFETY: it ends here, without anything of the process whose memory it borrows being run.
+    unsafe { libc::_exit(127) }
+}
+
+fn errno() -> i32 {
+    // SAFETY: the number of this thread's last error.
+    unsafe { *libc::__errno_location() }
 }

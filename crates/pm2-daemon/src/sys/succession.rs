@@ -32,9 +32,7 @@ pub(crate) fn replace_program(program: &CStr, arguments: &[CString], environment
 
 /// The signals that the daemon has a meaning for.
 fn of_daemon() -> SigSet {
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR2, Signal::SIGHUP, Signal::SIGCHLD]
-        .into_iter()
-        .collect()
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR2, Signal::SIGHUP].into_iter().collect()
 }
 
 /// This thread is not interrupted by signals to the daemon; where no thread is, they wait, also for the next program.

@@ -111,7 +111,11 @@ pub(crate) fn reap(pid: i32) {
 }
 
 /// Reaps a child that is about to end or has ended.
-#[cfg(all(target_os = "linux", not(feature = "portable")))]
+#[cfg(all(
+    target_os = "linux",
+    not(feature = "portable"),
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 pub(super) fn reap_now(pid: i32) {
     // SAFETY: no status is asked for.
     unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };

@@ -69,6 +69,14 @@ impl Watches {
         Watches { journal, inputs: Mutex::default(), next: AtomicU64::new(0) }
     }
 
+    /// Whoever holds the other end says what changes, unless it is to be polled for.
+    #[cfg(test)]
+    pub(crate) fn scripted(journal: Journal) -> (Watches, inputs::Receiver<Input>) {
+        let (inputs, received) = inputs::channel();
+        let inputs = Mutex::new([(None, inputs)].into());
+        (Watches { journal, inputs, next: AtomicU64::new(0) }, received)
+    }
+
     /// Begins to look for changes, and goes on where somebody has looked for them until `since`; the folders are walked
     /// on the thread.
     ///
