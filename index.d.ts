@@ -457,8 +457,86 @@ declare namespace pm2 {
     [key: string]: unknown
   }
 
+  /** An action for the process `id`, or for all that answer to `name`. */
+  interface ActionCommand {
+    id?: number | string
+    name?: string
+    /** The name of the action. */
+    msg: string
+    /** What it gets. Default: nothing */
+    opts?: unknown
+    uuid?: string
+  }
+
+  /** From which process a packet of the bus is. */
+  interface BusProcess {
+    /** `"_old_<id>"` for a worker that a reload has replaced. */
+    pm_id: number | string
+    name: string
+    namespace: string
+    rev?: string | null
+  }
+
+  interface ActionReply {
+    /** Epoch ms. */
+    at: number
+    process: BusProcess
+    data: { at: number; action_name: string; return: unknown }
+  }
+
+  interface ProcessEvent {
+    /** `online`, `exit`, `restart overlimit`, `start`, and what clients have done: `restart`, `stop`, `reload`, … */
+    event: string
+    /** Whether a client did it. */
+    manually: boolean
+    /** Without `env`. */
+    process: Omit<Process['pm2_env'], 'env'>
+    /** Epoch ms. */
+    at: number
+  }
+
+  interface LogPacket {
+    process: BusProcess
+    /** Epoch ms. */
+    at: number
+    /** As much as came at once: lines, or parts of them. */
+    data: string
+  }
+
+  interface MessagePacket {
+    process: BusProcess
+    /** Epoch ms. */
+    at: number
+    /** What an app sent as `{type, data}`. */
+    data?: any
+    /** What it sent otherwise, whole. */
+    raw?: any
+  }
+
+  interface ExceptionPacket {
+    process: BusProcess
+    /** Epoch ms. */
+    at: number
+    data: { message: string; stack: string; name: string; context?: string; callsite?: string; [key: string]: unknown }
+  }
+
+  /** Packets by topic; apps choose topics of their own. */
+  interface BusTopics {
+    'process:event': ProcessEvent
+    'process:msg': MessagePacket
+    'process:exception': ExceptionPacket
+    'log:out': LogPacket
+    'log:err': LogPacket
+    'log:PM2': LogPacket
+    'axm:reply': ActionReply
+    'pm2:kill': { status: 'killed'; msg: string }
+    /** So many packets were lost here, because this bus was not read. */
+    'pm2:overflow': { lost: number; at: number }
+  }
+
   /** Listens to events; nothing can be sent over it. */
-  interface Bus {
+  interface Bus extends AsyncIterable<[topic: string, packet: any]> {
+    on<Topic extends keyof BusTopics>(topic: Topic, listener: (packet: BusTopics[Topic]) => void): this
     /**
      * Calls the listener for each event of that topic, such as `log:out`, `process:event`, `process:msg`.
      * A `*` in the topic stands for one or more characters, which come as leading argument.
@@ -466,6 +544,12 @@ declare namespace pm2 {
     on(topic: string, listener: (...args: any[]) => void): this
     /** Drops what was registered with exactly this text: that listener, or all. */
     off(topic: string, listener?: (...args: any[]) => void): this
+    /**
+     * The events of a topic one after the other, from now on until the bus is closed: arrays of what a listener gets.
+     * While nobody takes them, this bus reads no more; what the daemon has no room for is counted in `pm2:overflow`.
+     * Default: all of them, as `[topic, packet]`.
+     */
+    events(topic?: string): AsyncIterableIterator<any[]>
     /** Ends the connection; as long as it is open the script does not end. */
     close(): void
     readonly sock: BusSocket
@@ -786,11 +870,28 @@ declare namespace pm2 {
     streamLogs(target?: string | number, lines?: number, raw?: boolean, timestamp?: boolean | string, exclusive?: 'out' | 'err' | false, highlight?: string): Promise<LogStream>
     streamLogs(target: string | number, options: LogWishes): Promise<LogStream>
 
-    /** Sends a packet to an app, which gets it whole in `process.on('message')`. Answers at once. */
+    /**
+     * Sends a packet to an app, which gets it whole in `process.on('message')`. Answers when it has been written to the
+     * app's channel, so that it will be there; fails when the app is unknown, offline, or has not read for so long that
+     * the channel is full.
+     */
     sendDataToProcessId(packet: Packet & { id: number }, callback: Callback<Success & { data: Packet }>): void
     sendDataToProcessId(id: number, packet: Packet, callback: Callback<Success & { data: Packet }>): void
     sendDataToProcessId(packet: Packet & { id: number }): Promise<Success & { data: Packet }>
     sendDataToProcessId(id: number, packet: Packet): Promise<Success & { data: Packet }>
+
+    /**
+     * Has processes carry out an action that they offer (see `axm_actions`), and gives what each answered.
+     *
+     * @param target `pm_id`, name, namespace, file name of the script, or `"all"`
+     * @param params what the action gets. Default: nothing
+     */
+    trigger(target: number | string, action: string, callback: Callback<ActionReply[]>): void
+    trigger(target: number | string, action: string, params: unknown, callback: Callback<ActionReply[]>): void
+    trigger(target: number | string, action: string, params?: unknown): Promise<ActionReply[]>
+    /** The same without waiting for answers, which come as `axm:reply` on the bus. */
+    msgProcess(command: ActionCommand, callback: Callback<Success & { process_count: number }>): void
+    msgProcess(command: ActionCommand): Promise<Success & { process_count: number }>
 
     /** Writes a line to the standard input of a fork mode app; the separator, by default `"\n"`, is added. */
     sendLineToStdin(id: number | string, line: string, callback: Callback<{ pm_id: number | string; line: string }>): void

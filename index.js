@@ -14,6 +14,6 @@ module.exports.custom = API
   connect, disconnect, close, launchBus, killDaemon, kill, destroy,
   start, restart, reload, gracefulReload, stop, 'delete': pm2, list, describe, scale, reset,
   dump, autodump, clearDump, resurrect, startup, uninstallStartup, flush, reloadLogs, printLogs, streamLogs,
-  sendDataToProcessId, sendLineToStdin, sendSignalToProcessName, sendSignalToProcessId,
+  sendDataToProcessId, trigger, msgProcess, sendLineToStdin, sendSignalToProcessName, sendSignalToProcessId,
   ping, getVersion, getPID, getProcessIdByName, monitorState
 })

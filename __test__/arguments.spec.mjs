@@ -257,7 +257,3 @@ test('numeric text is an id only as it is shown', async (t) => {
   await pm2.monitorState('monitor', '0')
   t.deepEqual(calls.slice(-2).map(([name]) => name), ['resetMetaProcessId', 'monitor'])
 })
-
-test('the daemon has no msgProcess, so there is none here', (t) => {
-  t.is(whole.msgProcess, undefined)
-})

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import test from 'ava'
 import { event } from './helpers/frames.mjs'
+import { waitFor } from './helpers/wait.mjs'
 
 const { Bus } = createRequire(import.meta.url)('../lib/bus.js')
 
@@ -69,10 +70,9 @@ test('off drops what was registered with that text', async (t) => {
   bus.off('a', second)
   const end = new Promise((resolve) => bus.on('end', resolve))
   send(event('a', 1))
-  setTimeout(() => {
-    bus.off('a')
-    send(event('a', 1), event('end', 1))
-  }, 50)
+  await waitFor(() => seen.length === 2)
+  bus.off('a')
+  send(event('a', 1), event('end', 1))
   await end
   t.deepEqual(seen, ['first', 'a', 'a', 'end'])
 })
@@ -105,4 +105,46 @@ test('closing before the connection is there settles', async (t) => {
   const opened = bus.opened()
   setTimeout(() => bus.close(), 50)
   await t.throwsAsync(opened, { message: /closed before/ })
+})
+
+test('a bus can be iterated, all of it or one topic', async (t) => {
+  const { bus, send } = await open(t)
+  const logs = bus.events('log:*')
+  send(event('a', 1), event('log:out', 2), event('log:err', 3))
+  const all = []
+  // What came before somebody asks is not part of it.
+  setTimeout(() => send(event('b', 4), event('end', 5)), 50)
+  for await (const [topic, packet] of bus) {
+    all.push([topic, packet])
+    if (topic === 'end') break
+  }
+  t.true(['[["a",1],["log:out",2],["log:err",3],["b",4],["end",5]]', '[["b",4],["end",5]]'].includes(JSON.stringify(all)))
+  t.deepEqual([await logs.next(), await logs.next()], [
+    { value: ['out', 2], done: false },
+    { value: ['err', 3], done: false }
+  ])
+  const [waiting, further] = [logs.next(), logs.next()]
+  bus.close()
+  t.deepEqual(await Promise.all([waiting, further]), Array(2).fill({ value: undefined, done: true }))
+  t.deepEqual(bus.listeners, [])
+})
+
+test('what nobody takes is left with the daemon, and nothing is lost or out of order', async (t) => {
+  const { bus, send } = await open(t)
+  const [socket] = t.context.sockets
+  const events = bus.events('n')
+  const text = 'x'.repeat(100)
+  const count = 200_000
+  for (let n = 0; n < count; n += 1000) send(...Array.from({ length: 1000 }, (_, i) => event('n', { n: n + i, text })))
+  // The first ones are there, the others wait at the other end.
+  await events.next()
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  t.true(socket.writableLength > 10_000_000, `${socket.writableLength} bytes wait`)
+  let expected = 1
+  for await (const [{ n }] of events) {
+    if (n !== expected) t.fail(`${n} instead of ${expected}`)
+    expected += 1
+    if (expected === count) break
+  }
+  t.is(expected, count)
 })

@@ -43,6 +43,29 @@ test('the bus reports logs and events', async (t) => {
   await t.throwsAsync(pm2.sendSignalToProcessId('SIGUSR2', 99), { message: '99 id unknown' })
 })
 
+test('a bus goes on with the next daemon, whatever became of the one before', async (t) => {
+  const { pm2, daemonPid } = await makeHome(t)
+  const bus = await pm2.launchBus()
+  const online = []
+  bus.on('process:event', ({ event, process }) => event === 'online' && online.push(process.name))
+  for (const [name, end] of [
+    ['first', () => pm2.killDaemon()],
+    ['second', async () => process.kill(await daemonPid(), 'SIGKILL')],
+    ['third', () => {}]
+  ]) {
+    // A subscription has no answer: until it holds, apps are started. A call may still hear that the daemon is lost.
+    await waitFor(async () => {
+      const app = { name, script: '/bin/sleep', args: ['300'], interpreter: 'none', autorestart: false }
+      if (!(await pm2.start(app).catch(({ code }) => t.is(code, 'PM2_CONNECTION_LOST') && false))) return false
+      return waitFor(() => online.includes(name), 200).catch(() => false)
+    })
+    const closed = new Promise((resolve) => bus.sock.once('close', resolve))
+    await end()
+    if (name !== 'third') await closed
+  }
+  t.deepEqual([...new Set(online)], ['first', 'second', 'third'])
+})
+
 test('lines go to the standard input of an app', async (t) => {
   const { pm2, folder } = await makeHome(t)
   const log = () => readFile(path.join(folder, 'logs', 'echo-out.log'), 'utf8').catch(() => '')

@@ -3,6 +3,7 @@ import test from 'ava'
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { makeHome } from './helpers/home.mjs'
+import { nodes } from './helpers/nodes.mjs'
 import { waitFor } from './helpers/wait.mjs'
 
 /** Starts a script and gives what it prints, as JSON lines. */
@@ -10,10 +11,12 @@ async function runApp(t, text, options = {}) {
   const { pm2, folder } = await makeHome(t)
   const script = path.join(folder, options.file ?? 'app.js')
   await writeFile(script, text)
+  const said = []
+  if (options.bus) (await pm2.launchBus()).on('*', (topic, packet) => said.push({ topic, packet }))
   const [app] = await pm2.start({ script, name: 'app', autorestart: false, ...options.app })
   const lines = async () =>
     (await readFile(app.pm2_env.pm_out_log_path, 'utf8')).split('\n').slice(0, -1).map((line) => JSON.parse(line))
-  return { pm2, app, lines, ended: () => waitFor(async () => (await pm2.describe('app'))[0].pid === 0) }
+  return { pm2, app, said, lines, ended: () => waitFor(async () => (await pm2.describe('app'))[0].pid === 0) }
 }
 
 const print = 'const print = (value) => console.log(JSON.stringify(value));'
@@ -103,3 +106,90 @@ test('pmx: false leaves the file out', async (t) => {
   t.deepEqual(await lines(), [[[], 'function', 0]])
   t.is((await pm2.describe('app'))[0].pm2_env.node_version, undefined)
 })
+
+for (const { path: node, version } of nodes) {
+  for (const mode of ['fork', 'cluster']) {
+    const app = { interpreter: node, exec_mode: mode }
+    const exceptions = (said) => said.filter(({ topic }) => topic === 'process:exception').map(({ packet }) => packet)
+
+    for (const file of ['app.js', 'app.mjs']) {
+      test(`Node ${version}, ${mode}, ${file}: an error nobody caught is reported and ends the app as in Node`, async (t) => {
+        const text = `console.log('1')\nsetTimeout(() => {\n  throw Object.assign(new TypeError('boom'), { code: 'E_OWN', self: process })\n}, 50)\n`
+        const { said, ended, pm2 } = await runApp(t, text, { bus: true, file, app })
+        await ended()
+        const [{ data, process }, ...others] = await waitFor(() => exceptions(said).length > 0 && exceptions(said))
+        t.deepEqual(others, [])
+        t.like(data, { message: 'boom', name: 'TypeError', code: 'E_OWN' })
+        t.is(data.callsite, `${(await pm2.describe('app'))[0].pm2_env.pm_exec_path}:3`)
+        t.is(data.context, `console.log('1')\nsetTimeout(() => {\n>>throw Object.assign(new TypeError('boom'), { code: 'E_OWN', self: process })\n}, 50)\n`)
+        t.regex(data.stack, /^TypeError: boom\n +at /)
+        t.is(process.name, 'app')
+        // It was told before the end was.
+        const topics = said.map(({ topic, packet }) => (topic === 'process:event' ? packet.event : topic))
+        t.true(topics.indexOf('process:exception') < topics.indexOf('exit'))
+        const [{ pm2_env }] = await pm2.describe('app')
+        t.is(pm2_env.exit_code, 1)
+        t.regex(await readFile(pm2_env.pm_err_log_path, 'utf8'), /throw Object\.assign[^]*TypeError: boom/)
+      })
+    }
+
+    test(`Node ${version}, ${mode}: an app that catches errors itself goes on, and what is no error is told as well`, async (t) => {
+      const { said, lines, ended } = await runApp(
+        t,
+        `process.on('uncaughtException', (error) => console.log(JSON.stringify(String(error))))
+         const circle = {}
+         circle.circle = circle
+         const bad = new Error('bad')
+         Object.defineProperty(bad, 'stack', { get() { throw new Error('no stack') } })
+         const things = ['text', 7, undefined, null, { a: 1 }, circle, 10n, bad]
+         const next = () => {
+           if (things.length === 0) setTimeout(() => process.exit(), 100)
+           else { setTimeout(next, 5); throw things.shift() }
+         }
+         setTimeout(next, 20)`,
+        { bus: true, app }
+      )
+      await ended()
+      t.is((await lines()).length, 8)
+      const messages = exceptions(said).map(({ data }) => data.message)
+      t.deepEqual(messages.slice(0, 5), ['"text"', '7', 'undefined', 'null', '{"a":1}'].map((text) => `Non-error value: ${text}`))
+      t.regex(messages[5], /Circular/)
+      t.is(messages[6], '10n')
+      t.is(messages.length, 8)
+    })
+
+    test(`Node ${version}, ${mode}: metrics come without keeping the app alive or its channel open`, async (t) => {
+      const { pm2, ended } = await runApp(t, `setTimeout(() => {}, 2500)`, { app })
+      const names = ['Heap Size', 'Heap Usage', 'Used Heap Size', 'Active requests', 'Active handles', 'Event Loop Latency', 'Event Loop Latency p95']
+      const env = async () => (await pm2.describe('app'))[0].pm2_env
+      await waitFor(async () => Object.keys((await env()).axm_monitor).length > 0)
+      const { axm_monitor: seen } = await env()
+      t.deepEqual(Object.keys(seen), names)
+      t.true(Number(seen['Used Heap Size'].value) > 1 && Number(seen['Heap Usage'].value) > 1)
+      t.like(seen['Heap Size'], { unit: 'MiB', type: 'internal/v8/heap/total', historic: true })
+      t.true(Number(seen['Event Loop Latency'].value) >= 0)
+      if (mode === 'fork') await ended()
+    })
+  }
+
+  test(`Node ${version}: workers, children and grandchildren get nothing of it`, async (t) => {
+    const { said, lines, ended } = await runApp(
+      t,
+      `${print}
+       const { execFile } = require('node:child_process')
+       const { Worker } = require('node:worker_threads')
+       const { readlinkSync } = require('node:fs')
+       const program = "let on3 = ''; try { on3 = require('fs').readlinkSync('/proc/self/fd/3') } catch {}" +
+         "console.log(JSON.stringify([process.execArgv.length, typeof process.send, on3.startsWith('socket'), Object.keys(process.env).filter((name) => /CHANNEL/.test(name)), process.listenerCount('uncaughtExceptionMonitor')]))"
+       const worker = new Worker("throw new Error('in a worker')", { eval: true })
+       worker.on('error', (error) => {
+         print(error.message)
+         execFile(process.execPath, ['-e', program], (error, text) => print(JSON.parse(text)))
+       })`,
+      { bus: true, app: { interpreter: node } }
+    )
+    await ended()
+    t.deepEqual(await lines(), ['in a worker', [2, 'undefined', false, [], 0]])
+    t.false(said.some(({ topic }) => topic === 'process:exception'))
+  })
+}

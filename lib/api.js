@@ -268,6 +268,16 @@ class API {
     })
   }
 
+  trigger(...args) {
+    return this.#answer(args, (link, target, action, params) => {
+      return require('./actions').trigger(link, checkOne(target), action, params)
+    })
+  }
+
+  msgProcess(...args) {
+    return this.#answer(args, (link, command) => link.call('msgProcess', checkObject(command, 'command')))
+  }
+
   sendLineToStdin(...args) {
     return this.#answer(args, (link, id, line, separator = '\n') => {
       return link.call('sendLineToStdin', { pm_id: checkOne(id), line: `${line}${separator}` })

@@ -10,6 +10,8 @@ const { endpoint } = require('./home')
 
 const FIRST_RETRY_MS = 100
 const LONGEST_RETRY_MS = 5000
+/** Packets that wait for somebody who iterates: then no more are read from the daemon. */
+const MAX_WAITING = 1000
 /** Errors of a daemon that is absent or restarting. */
 const PASSING = new Set([
   'ECONNREFUSED',
@@ -36,6 +38,7 @@ class BusSocket extends EventEmitter {
   #timer = null
   #delay = FIRST_RETRY_MS
   #closed = false
+  #paused = 0
 
   constructor(address, onMessage) {
     super()
@@ -57,10 +60,22 @@ class BusSocket extends EventEmitter {
     else this.#socket.destroy()
   }
 
+  /** Reads no more until `resume` was called as often. What then waits is held back by the daemon, which has its limit. */
+  pause() {
+    this.#paused += 1
+    this.#socket.pause()
+  }
+
+  resume() {
+    this.#paused -= 1
+    if (this.#paused === 0) this.#socket.resume()
+  }
+
   #open() {
     const decoder = new Decoder(this.#onMessage)
     const socket = net.connect(this.#address)
     this.#socket = socket
+    if (this.#paused > 0) socket.pause()
     socket.on('connect', () => {
       this.connected = true
       this.#delay = FIRST_RETRY_MS
@@ -123,6 +138,65 @@ class Bus {
       (entry) => entry.event !== topic || (typeof listener === 'function' && entry.fn !== listener)
     )
     return this
+  }
+
+  /**
+   * The same events one after the other, from now on until the bus is closed: arrays of what a listener would get.
+   *
+   * Whoever takes their time holds up this bus, and nothing else: what the daemon has no room for comes as `pm2:overflow`.
+   */
+  events(topic = '*') {
+    const waiting = []
+    let wake = () => {}
+    let isPaused = false
+    const hold = (on) => {
+      if (on === isPaused) return
+      isPaused = on
+      if (on) this.sock.pause()
+      else this.sock.resume()
+    }
+    const listener = (...args) => {
+      waiting.push(args)
+      if (waiting.length >= MAX_WAITING) hold(true)
+      wake()
+    }
+    const onClose = () => wake()
+    this.on(topic, listener)
+    this.sock.on('close', onClose)
+    const end = () => {
+      this.off(topic, listener)
+      this.sock.off('close', onClose)
+      hold(false)
+    }
+    const next = async () => {
+      while (waiting.length === 0 && !this.sock.closed) {
+        await new Promise((resolve) => {
+          wake = resolve
+        })
+      }
+      const value = waiting.shift()
+      if (waiting.length < MAX_WAITING / 2) hold(false)
+      if (value !== undefined) return { value, done: false }
+      end()
+      return { value, done: true }
+    }
+    // One at a time, whoever asks how often.
+    let turn = Promise.resolve()
+    return {
+      next: () => (turn = turn.then(next)),
+      return: async (value) => {
+        end()
+        return { value, done: true }
+      },
+      [Symbol.asyncIterator]() {
+        return this
+      }
+    }
+  }
+
+  /** `for await (const [topic, packet] of bus)` */
+  [Symbol.asyncIterator]() {
+    return this.events()
   }
 
   /**

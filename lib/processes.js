@@ -103,4 +103,4 @@ async function monitorState(link, state, target) {
   return undefined
 }
 
-module.exports = { byNameOrScript, flush, list, monitorState, reset, scale }
+module.exports = { byNameOrScript, flush, isId, list, monitorState, reset, scale }

@@ -11,36 +11,36 @@ delete require.cache[__filename];
 const channel = Number(env.PM2_RS_CHANNEL_FD);
 delete env.PM2_RS_CHANNEL_FD;
 
-let opened = false;
+let opened = !channel;
+let sending = process.send;
 
 // Worker threads load this file too; there `process.chdir` is a function that only throws.
-if (!process.chdir.disabled && (channel || process.send)) {
-  const hello = { node_version: process.versions.node };
-  if (process.send) {
+if (!process.chdir.disabled && (channel || sending)) {
+  say({ node_version: process.versions.node });
+  if (opened) {
     // A cluster worker: Node has opened the channel before this file was loaded.
-    process.send(hello);
     drainWhenTold();
   } else {
-    const { writeSync } = require('fs');
-    writeSync(channel, `${JSON.stringify(hello)}\n`);
     openOnFirstUse(channel);
     // That there is nothing left to do is no crash, however soon; not so `process.exit()`.
-    process.once('beforeExit', () => {
-      const done = { cmd: 'NODE_PM2RS', act: 'done' };
-      if (!opened) writeSync(channel, `${JSON.stringify(done)}\n`);
-      else if (process.connected) process.send(done);
-    });
+    process.once('beforeExit', () => say({ cmd: 'NODE_PM2RS', act: 'done' }));
   }
 
   waitForWrites('stdout');
   waitForWrites('stderr');
 
+  measure();
+  process.on('uncaughtExceptionMonitor', (error) => report(error));
   // As under PM2, an unhandled rejection is reported and the app goes on;
   // `unhandled_rejections: "strict"` keeps Node's own rule.
   if (env.unhandled_rejections !== 'strict') {
     process.on('unhandledRejection', (reason) => {
-      console.error(reason);
-      if (process.connected) process.send({ type: 'process:exception', data: describe(reason) });
+      try {
+        console.error(reason);
+      } catch {
+        // It cannot even be shown.
+      }
+      report(reason);
     });
   }
 }
@@ -59,6 +59,106 @@ function waitForWrites(name) {
       return stream;
     },
   });
+}
+
+// Never waits, never throws: what cannot be sent is lost.
+function say(message) {
+  if (opened) {
+    if (process.connected) sending.call(process, message, () => {});
+    return;
+  }
+  try {
+    require('fs').writeSync(channel, `${JSON.stringify(message)}\n`);
+  } catch {
+    // The daemon is gone, or does not read.
+  }
+}
+
+// What npm pm2 shows of every Node app: every second while it works, ever more seldom while it does nothing.
+// The timer is no reason for it to stay.
+function measure() {
+  const { cpuUsage, hrtime, memoryUsage } = process;
+  // The app may put others in its place.
+  const { setTimeout } = globalThis;
+  const delays = [];
+  let used;
+  const wait = (seconds) => {
+    const due = hrtime.bigint() + BigInt(seconds * 1e9);
+    setTimeout(() => {
+      if (opened && !process.connected) return;
+      delays.push(Math.max(Number(hrtime.bigint() - due) / 1e6, 0));
+      if (delays.length > 60) delays.shift();
+      say({ type: 'axm:monitor', data: metrics(memoryUsage(), [...delays].sort((one, other) => one - other)) });
+      const { user, system } = cpuUsage(used);
+      used = cpuUsage();
+      const isIdle = user + system < 1e4 * seconds;
+      wait(isIdle ? Math.min(2 * seconds, 30) : 1);
+    }, seconds * 1000).unref();
+  };
+  wait(1);
+}
+
+function metrics({ heapTotal, heapUsed }, delays) {
+  const mebibytes = (bytes) => (bytes / 1048576).toFixed(2);
+  const delay = (share) => delays[Math.ceil(delays.length * share) - 1].toFixed(2);
+  const count = (list) => process[list]?.().length ?? 0;
+  const metric = (value, type, unit) => ({ historic: true, unit, type: `internal/${type}`, value });
+  return {
+    'Heap Size': metric(mebibytes(heapTotal), 'v8/heap/total', 'MiB'),
+    'Heap Usage': metric(Math.round((heapUsed / heapTotal) * 1e4) / 100, 'v8/heap/usage', '%'),
+    'Used Heap Size': metric(mebibytes(heapUsed), 'v8/heap/used', 'MiB'),
+    'Active requests': metric(count('_getActiveRequests'), 'libuv/requests'),
+    'Active handles': metric(count('_getActiveHandles'), 'libuv/handles'),
+    'Event Loop Latency': metric(delay(0.5), 'libuv/latency/p50', 'ms'),
+    'Event Loop Latency p95': metric(delay(0.95), 'libuv/latency/p95', 'ms'),
+  };
+}
+
+// Tells of an error in the words of npm pm2: with the line it comes from, and those around it.
+function report(reason) {
+  const { inspect, types } = require('util');
+  let data;
+  try {
+    if (types.isNativeError(reason) || reason instanceof Error) {
+      const { message, stack, name } = reason;
+      data = { message, stack: String(stack), name };
+      for (const key of Object.keys(reason)) {
+        const value = reason[key];
+        data[key] ??= typeof value === 'object' ? inspect(value) : value;
+      }
+      Object.assign(data, origin(data.stack.slice(0, 1e4)));
+    } else data = withoutPlace(`Non-error value: ${JSON.stringify(reason)}`);
+    JSON.stringify(data);
+  } catch {
+    // Getters that throw, numbers and circles that JSON has no form for.
+    try {
+      data = withoutPlace(inspect(reason));
+    } catch {
+      data = withoutPlace(Object.prototype.toString.call(reason));
+    }
+  }
+  say({ type: 'process:exception', data });
+}
+
+function withoutPlace(message) {
+  return { message, stack: `Error: ${message}`, name: 'Error' };
+}
+
+// The first place that is the app's own.
+function origin(stack) {
+  const frame = /^ +at (?:async |.*\()?((?:file:\/\/)?\/(?!.*\/node_modules\/).*?):(\d+):\d+\)?$/m;
+  const [, place, line] = frame.exec(stack) ?? [];
+  if (!place) return {};
+  const file = place[0] === '/' ? place : require('url').fileURLToPath(place);
+  const callsite = `${file}:${line}`;
+  try {
+    const lines = require('fs').readFileSync(file, 'utf8').split('\n');
+    const at = line - 1;
+    lines[at] = lines[at].replace(/^ {2}/, '>>');
+    return { context: lines.slice(Math.max(at - 5, 0), at + 6).join('\n'), callsite };
+  } catch {
+    return { callsite };
+  }
 }
 
 // At a reload the daemon says so when the successor listens. Clients with an open connection must hear of it
@@ -130,6 +230,7 @@ function openOnFirstUse(fd) {
     process.removeListener('newListener', onNewListener);
     for (const name of names) delete process[name];
     require('child_process')._forkChild(fd, 'json');
+    sending = process.send;
   };
   const onNewListener = (event, listener) => {
     if (event !== 'message' && event !== 'disconnect') return;
@@ -155,10 +256,4 @@ function openOnFirstUse(fd) {
     });
   }
   process.on('newListener', onNewListener);
-}
-
-function describe(reason) {
-  if (!(reason instanceof Error)) return { message: String(reason) };
-  const { name, message, stack } = reason;
-  return { ...reason, name, message, stack };
 }

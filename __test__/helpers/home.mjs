@@ -73,7 +73,7 @@ export function isAlive(pid) {
   }
 }
 
-async function endDaemon(folder) {
+export async function endDaemon(folder) {
   const daemon = await pidIn(path.join(folder, 'pm2.pid'))
   const files = await readdir(path.join(folder, 'pids')).catch(() => [])
   const apps = await Promise.all(files.map((file) => pidIn(path.join(folder, 'pids', file))))

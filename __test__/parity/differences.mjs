@@ -54,8 +54,8 @@ export const differences = [
   },
   {
     id: 'exit code of a signal death',
-    scenario: /^exit-by-signal$/,
-    path: /\/pm2_env\/(exit_code|exit_signal)$/,
+    scenario: /^(exit-by-signal|bus-(deaths|autostart))$/,
+    path: /\/(pm2_env\/(exit_code|exit_signal)|process\/code)$/,
     reason: 'npm pm2 says 0, which looks like success. Ours is 128 + signal, with its name beside it.',
   },
   {
@@ -973,5 +973,34 @@ export const differences = [
     scenario: /^policy-memory$/,
     path: /^events\/[2-4]\//,
     reason: 'An event `memory limit` comes before the two of the restart.',
+  },
+
+  // The bus: bus-*.mjs. A path is `bus of <app>/<number of the packet>/<field>`.
+  {
+    id: 'an exception has the same form in both modes',
+    scenario: /^bus-exceptions$/,
+    path: /^bus of [^/]+\/\d+\/data\/[^/]+$/,
+    when: (left, right) => absent(left) || (absent(right) && left !== undefined),
+    reason: 'Message, stack, name, place and the properties of the error, in cluster mode too. There npm pm2 leaves out the first four, and takes a text apart into its letters.',
+  },
+  {
+    id: 'a worker that failed has the exit code of a failure',
+    scenario: /^bus-exceptions$/,
+    path: /^(bus of cluster [^/]+\/\d+\/process\/code|list\/\d+\/exit_code)$/,
+    when: (left, right) => left === 0 && right === 1,
+    reason: 'As Node has it. npm pm2 says 0.',
+  },
+  {
+    id: 'a daemon that is ended by a signal tells of the ends of its apps',
+    scenario: /^bus-kill$/,
+    path: /^signal: app\/\d+$/,
+    when: (left, right) => absent(left) && /^process:event exit/.test(right),
+    reason: 'As when it is ended by a call. npm pm2 is gone before its apps are.',
+  },
+  {
+    id: 'lines on the bus are whole',
+    scenario: /^bus-logs$/,
+    path: /^log:out of (dated|json)\/text$/,
+    reason: 'With a date or as JSON, npm pm2 publishes and writes what came at once as if it were a line: the beginning of one is lost or becomes one of its own.',
   },
 ]

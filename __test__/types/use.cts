@@ -49,8 +49,28 @@ pm2.launchBus((err: Error, bus) => void [err, bus.sock])
 pm2.delete('all', (err: any) => void err)
 // @ts-expect-error the processes are no text
 pm2.describe('a', (err: Error, found: string) => void [err, found])
-// @ts-expect-error the daemon has no such method
-pm2.msgProcess
+pm2.msgProcess({ id: 0, msg: 'collect' }, (error, { process_count }) => void [error, process_count])
+pm2.trigger('api', 'collect', (error, replies) => void [error, replies[0]?.data.return])
+pm2.trigger(0, 'collect', { deep: true }, (error, replies) => void [error, replies])
+const replies: Promise<pm2.ActionReply[]> = pm2.trigger('all', 'collect')
+void replies
+// @ts-expect-error an action has a name
+pm2.trigger(0)
+// The example of PM2's API document.
+pm2.sendDataToProcessId({ type: 'process:msg', data: { some: 'data', hello: true }, id: 0 }, function (err, res) {
+  void [err, res.data]
+})
+pm2.launchBus(async (error, bus) => {
+  if (error) throw error
+  bus.on('process:event', ({ event, process }) => void [event.length, process.pm_id])
+  bus.on('log:*', (stream: string, packet: pm2.LogPacket) => void [stream, packet.data])
+  bus.on('my:topic', (packet) => void packet.data)
+  // @ts-expect-error logs have data
+  bus.on('log:out', ({ text }) => void text)
+  bus.off('log:*').off('x', () => {})
+  for await (const [topic, packet] of bus) void [topic.length, packet]
+  for await (const [stream, packet] of bus.events('log:*')) void [stream, packet]
+})
 
 pm2.startup('ubuntu', (error, result) => void [error, result.destination, result.template])
 pm2.startup('systemd', { user: 'deploy', hp: '/home/deploy', serviceName: 'apps', waitIp: true }, () => {})

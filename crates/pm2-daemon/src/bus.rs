@@ -1,7 +1,9 @@
 //! The event bus: packets to every subscriber of the pub socket.
 //!
-//! A packet is built only if somebody listens. Each subscriber has a bounded queue; one that does
+//! A packet is built only if somebody has room for it. Each subscriber has a bounded queue; one that does
 //! not read loses packets, learns how many in a `pm2:overflow` packet, and never holds up an app.
+
+mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,29 +11,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use pm2_core::protocol::encode_event;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 
+use crate::sys::give_back_memory;
 use crate::tally::{One, Tally};
-
-/// Packets a subscriber may have waiting.
-const MAX_QUEUED_PACKETS: usize = 4096;
-/// Bytes a subscriber may have waiting.
-const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
+use queue::Queue;
 
 /// Where packets are published; cheap to clone.
 #[derive(Clone, Default)]
 pub(crate) struct Bus {
-    subscribers: Arc<Mutex<Vec<Subscriber>>>,
+    subscribers: Arc<Mutex<Vec<Arc<Subscriber>>>>,
     listening: Arc<AtomicUsize>,
-    /// Packets that have not left.
-    unsent: Tally,
+    /// Subscribers with packets that have not left.
+    busy: Tally,
 }
 
+#[derive(Default)]
 struct Subscriber {
-    queue: mpsc::Sender<(Arc<[u8]>, One)>,
-    queued_bytes: Arc<AtomicUsize>,
-    unsent: Tally,
-    lost: u64,
+    queue: Mutex<Queue>,
+    /// There is something to write, or nothing more to come.
+    changed: Notify,
 }
 
 impl Bus {
@@ -40,35 +39,55 @@ impl Bus {
         self.listening.load(Ordering::Relaxed) > 0
     }
 
-    /// Sends a packet to all subscribers; `packet` makes its JSON text and is called only if there
-    /// are any.
+    /// Sends a packet to all subscribers; `packet` makes its JSON text and is called only if one of them has room.
     pub(crate) fn publish(&self, topic: &str, packet: impl FnOnce() -> String) {
-        if !self.is_watched() {
+        if !self.is_watched() || !self.has_room() {
             return;
         }
         let frame: Arc<[u8]> = encode_event(topic, &packet()).into();
-        let mut subscribers = self.subscribers.lock();
-        subscribers.retain_mut(|subscriber| subscriber.offer(&frame));
-        self.listening.store(subscribers.len(), Ordering::Relaxed);
+        for subscriber in &*self.subscribers.lock() {
+            let is_first = subscriber.queue.lock().offer(&frame, || self.busy.one());
+            if is_first {
+                subscriber.changed.notify_one();
+            }
+        }
+    }
+
+    /// Whether anybody has room. If nobody has, the packet that was to come is counted as lost.
+    fn has_room(&self) -> bool {
+        // Before the packet is made, which may need other locks.
+        let subscribers = self.subscribers.lock();
+        if subscribers.iter().any(|subscriber| subscriber.queue.lock().is_open()) {
+            return true;
+        }
+        for subscriber in &*subscribers {
+            subscriber.queue.lock().lose_one();
+        }
+        false
     }
 
     /// Serves one subscriber until it goes away or the bus is closed.
     pub(crate) async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let (queue, mut packets) = mpsc::channel::<(Arc<[u8]>, One)>(MAX_QUEUED_PACKETS);
-        let queued_bytes = Arc::new(AtomicUsize::new(0));
-        {
-            let mut subscribers = self.subscribers.lock();
-            let (queued_bytes, unsent) = (queued_bytes.clone(), self.unsent.clone());
-            subscribers.push(Subscriber { queue, queued_bytes, unsent, lost: 0 });
-            self.listening.store(subscribers.len(), Ordering::Relaxed);
-        }
+        let subscriber = Arc::new(Subscriber::default());
+        self.change(|subscribers| subscribers.push(subscriber.clone()));
+        let _member = Membership { bus: self, subscriber: &subscriber };
         let (mut input, mut output) = tokio::io::split(stream);
         let write = async {
-            while let Some((packet, _unsent)) = packets.recv().await {
-                let written = output.write_all(&packet).await;
-                queued_bytes.fetch_sub(packet.len(), Ordering::Relaxed);
-                if written.is_err() {
-                    break;
+            loop {
+                let batch = subscriber.queue.lock().take();
+                let Some(batch) = batch else { return };
+                let count = batch.bytes().len();
+                if count == 0 {
+                    subscriber.changed.notified().await;
+                    continue;
+                }
+                if output.write_all(batch.bytes()).await.is_err() {
+                    return;
+                }
+                drop(batch);
+                let was_large = subscriber.queue.lock().written(count);
+                if was_large {
+                    give_back_memory();
                 }
             }
         };
@@ -82,105 +101,180 @@ impl Bus {
             () = write => {}
             () = read => {}
         }
-        drop(packets);
-        let mut subscribers = self.subscribers.lock();
-        subscribers.retain(|subscriber| !subscriber.queue.is_closed());
-        self.listening.store(subscribers.len(), Ordering::Relaxed);
     }
 
     /// Completes when every packet has left.
     pub(crate) async fn sent(&self) {
-        self.unsent.zero().await;
+        self.busy.zero().await;
     }
 
     /// Lets every subscriber's connection end once its queue is written.
     pub(crate) fn close(&self) {
-        self.subscribers.lock().clear();
+        for subscriber in std::mem::take(&mut *self.subscribers.lock()) {
+            subscriber.queue.lock().close();
+            subscriber.changed.notify_one();
+        }
         self.listening.store(0, Ordering::Relaxed);
     }
-}
 
-impl Subscriber {
-    /// Queues a packet or counts it as lost; `false` when the subscriber is gone.
-    fn offer(&mut self, frame: &Arc<[u8]>) -> bool {
-        if self.lost > 0 {
-            let packet = format!(r#"{{"lost":{},"at":{}}}"#, self.lost, crate::clock::epoch_ms());
-            let notice: Arc<[u8]> = encode_event("pm2:overflow", &packet).into();
-            if self.push(notice) {
-                self.lost = 0;
-            }
-        }
-        if self.lost > 0 || !self.push(frame.clone()) {
-            self.lost += 1;
-        }
-        !self.queue.is_closed()
-    }
-
-    fn push(&self, frame: Arc<[u8]>) -> bool {
-        let length = frame.len();
-        let queued = self.queued_bytes.load(Ordering::Relaxed);
-        // One packet larger than the limit may pass through an empty queue.
-        if queued > 0 && queued + length > MAX_QUEUED_BYTES {
-            return false;
-        }
-        self.queued_bytes.fetch_add(length, Ordering::Relaxed);
-        let sent = self.queue.try_send((frame, self.unsent.one())).is_ok();
-        if !sent {
-            self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
-        }
-        sent
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Subscriber>>)) {
+        let mut subscribers = self.subscribers.lock();
+        change(&mut subscribers);
+        self.listening.store(subscribers.len(), Ordering::Relaxed);
     }
 }
+
+/// A subscriber is one for as long as it is served.
+struct Membership<'a> {
+    bus: &'a Bus,
+    subscriber: &'a Arc<Subscriber>,
+}
+
+impl Drop for Membership<'_> {
+    fn drop(&mut self) {
+        self.bus.change(|subscribers| subscribers.retain(|other| !Arc::ptr_eq(other, self.subscriber)));
+        // Nobody waits for what it has not read.
+        let queue = std::mem::take(&mut *self.subscriber.queue.lock());
+        let was_large = queue.is_large();
+        drop(queue);
+        if was_large {
+            give_back_memory();
+        }
+    }
+}
+
+/// What a subscriber has waiting counts as one.
+type Busy = Option<One>;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use pm2_core::protocol::{Argument, Decoder, Event, Limits, decode_event};
+    use tokio::io::DuplexStream;
+
     use super::*;
 
-    #[tokio::test]
-    async fn a_subscriber_that_does_not_read_is_told_what_it_lost() {
-        let bus = Bus::default();
-        bus.publish("a", || panic!("nobody listens, nothing is built"));
-        let (near, mut far) = tokio::io::duplex(64);
+    async fn subscribe(bus: &Bus, capacity: usize) -> (DuplexStream, tokio::task::JoinHandle<()>) {
+        let before = bus.subscribers.lock().len();
+        let (near, far) = tokio::io::duplex(capacity);
         let serving = tokio::spawn({
             let bus = bus.clone();
             async move { bus.serve(near).await }
         });
-        while !bus.is_watched() {
+        while bus.subscribers.lock().len() == before {
             tokio::task::yield_now().await;
         }
-        let sent = 2 * MAX_QUEUED_PACKETS;
-        for number in 0..sent {
-            bus.publish("n", || number.to_string());
+        (far, serving)
+    }
+
+    struct Reader {
+        stream: DuplexStream,
+        decoder: Decoder,
+    }
+
+    impl Reader {
+        fn new(stream: DuplexStream) -> Reader {
+            Reader { stream, decoder: Decoder::new(Limits::default()) }
         }
-        let mut decoder = pm2_core::protocol::Decoder::new(pm2_core::protocol::Limits::default());
-        let mut received = 0_usize;
-        let mut lost = 0_usize;
-        let mut buffer = [0; 4096];
-        let mut extra = false;
-        while received + lost < sent {
-            let count = far.read(&mut buffer).await.unwrap();
-            decoder.feed(&buffer[..count]);
-            while let Some(arguments) = decoder.next().unwrap() {
-                let event = pm2_core::protocol::decode_event(arguments).unwrap();
-                match event.packet.parse::<usize>() {
-                    Ok(_) => received += 1,
-                    Err(_) => {
-                        let packet: serde_json::Value = serde_json::from_str(&event.packet).unwrap();
-                        lost += usize::try_from(packet["lost"].as_u64().unwrap()).unwrap();
-                    }
+
+        async fn next(&mut self) -> Event {
+            let mut buffer = [0; 4096];
+            loop {
+                if let Some(arguments) = self.decoder.next().unwrap() {
+                    return decode_event(arguments).unwrap();
                 }
-            }
-            if received >= MAX_QUEUED_PACKETS / 2 && !extra {
-                // The notice comes with the next packet that fits.
-                extra = true;
-                bus.publish("n", || "0".to_owned());
-                received -= 1;
+                let count = self.stream.read(&mut buffer).await.unwrap();
+                assert!(count > 0, "the bus has ended");
+                self.decoder.feed(&buffer[..count]);
             }
         }
-        assert!(lost > 0);
-        assert_eq!(received + lost, sent);
-        drop(far);
+    }
+
+    fn is(event: &Event, topic: &str) -> bool {
+        event.topic == Argument::Text(topic.to_owned())
+    }
+
+    fn lost(event: &Event) -> usize {
+        assert!(is(event, "pm2:overflow"));
+        let packet: serde_json::Value = serde_json::from_str(&event.packet).unwrap();
+        assert!(packet["at"].is_i64());
+        usize::try_from(packet["lost"].as_u64().unwrap()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_does_not_read_is_told_what_it_lost_and_where() {
+        let bus = Bus::default();
+        bus.publish("a", || panic!("nobody listens, nothing is built"));
+        let (far, serving) = subscribe(&bus, 64).await;
+        let text = format!("\"{}\"", "x".repeat(1024 * 1024));
+        let n_sent = 2 * queue::MAX_QUEUED_BYTES / text.len();
+        let mut n_built = 0;
+        for _ in 0..n_sent {
+            bus.publish("large", || {
+                n_built += 1;
+                text.clone()
+            });
+            tokio::task::yield_now().await;
+        }
+        assert!(n_built < n_sent, "packets that nobody has room for are not built");
+        let mut reader = Reader::new(far);
+        let mut n_received = 0;
+        // The notice needs no further packet to come.
+        let overflow = loop {
+            let event = reader.next().await;
+            if is(&event, "large") {
+                n_received += 1;
+            } else {
+                break lost(&event);
+            }
+        };
+        assert_eq!(n_received + overflow, n_sent);
+        bus.publish("after", || "1".to_owned());
+        assert!(is(&reader.next().await, "after"));
+        bus.sent().await;
+        drop(reader);
         serving.await.unwrap();
         assert!(!bus.is_watched());
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_read_costs_the_others_nothing() {
+        let bus = Bus::default();
+        let (_stopped, _serving) = subscribe(&bus, 64).await;
+        let (far, _) = subscribe(&bus, 64 * 1024).await;
+        let mut reader = Reader::new(far);
+        let text = format!("\"{}\"", "x".repeat(512 * 1024));
+        for number in 0..2 * queue::MAX_QUEUED_BYTES / text.len() {
+            bus.publish("large", || text.clone());
+            bus.publish("n", || number.to_string());
+            assert!(is(&reader.next().await, "large"));
+            assert_eq!(reader.next().await.packet, number.to_string());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_subscriber_that_left_has_not_read_is_not_waited_for() {
+        let bus = Bus::default();
+        let (far, serving) = subscribe(&bus, 64).await;
+        bus.publish("a", || format!("\"{}\"", "x".repeat(1000)));
+        let soon = tokio::time::timeout(Duration::from_secs(1), bus.sent()).await;
+        assert!(soon.is_err());
+        drop(far);
+        serving.await.unwrap();
+        bus.sent().await;
+    }
+
+    #[tokio::test]
+    async fn a_closed_bus_says_its_last_words() {
+        let bus = Bus::default();
+        let (far, serving) = subscribe(&bus, 16).await;
+        bus.publish("last", || format!("\"{}\"", "x".repeat(1000)));
+        bus.close();
+        assert!(!bus.is_watched());
+        let mut reader = Reader::new(far);
+        assert!(is(&reader.next().await, "last"));
+        serving.await.unwrap();
+        assert_eq!(reader.stream.read(&mut [0]).await.unwrap(), 0);
     }
 }

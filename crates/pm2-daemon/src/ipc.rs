@@ -11,7 +11,7 @@ mod outbox;
 pub(crate) use channel::{Channel, Ends, closed, open, thaw};
 pub(crate) use lines::Lines;
 pub(crate) use message::{AppMessage, Line, parse};
-pub(crate) use outbox::{ChannelSender, Outbox, outbox};
+pub(crate) use outbox::{ChannelSender, Outbox, Written, outbox};
 
 /// Messages that may wait for the job's task.
 pub(crate) const MAX_INCOMING: usize = 64;
@@ -83,6 +83,35 @@ mod tests {
         let text = format!("\"{}\"", "x".repeat(10 * 1024 * 1024));
         assert_eq!(sender.send(&text), Ok(()));
         assert_eq!(sender.send(&text), Err(SendError::Full));
+        drop(app);
+    }
+
+    #[tokio::test]
+    async fn an_answer_means_that_the_line_is_written_or_never_will_be() {
+        let (ends, app) = ends();
+        let send = |text: &str| {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            ends.sender.send_for(text, answer);
+            answered
+        };
+        assert_eq!(send("1").await.unwrap(), Ok(String::new()));
+        let large = format!("\"{}\"", "x".repeat(10 * 1024 * 1024));
+        let (unread, waiting) = (send(&large), send("2"));
+        assert_eq!(send(&large).await.unwrap(), Err(SendError::Full.to_string()));
+        drop(app);
+        let closed = Err(SendError::Closed.to_string());
+        assert_eq!((unread.await.unwrap(), waiting.await.unwrap()), (closed.clone(), closed.clone()));
+        assert_eq!(send("3").await.unwrap(), closed);
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_over_counts_as_written() {
+        let (ends, app) = ends();
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        ends.sender.send_for(&format!("\"{}\"", "x".repeat(1024 * 1024)), answer);
+        tokio::task::yield_now().await;
+        assert!(ends.channel.unwrap().freeze(&mut Descriptors::default()).await.is_some());
+        assert_eq!(answered.await.unwrap(), Ok(String::new()));
         drop(app);
     }
 

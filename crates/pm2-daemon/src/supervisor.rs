@@ -74,19 +74,19 @@ impl Supervisor {
         AppSpec::check(&app)?;
         let handles = self.create(app, &instances)?;
         let waiting: Vec<_> =
-            handles.iter().map(|(job, starts)| starts.then(|| job.ask(Command::Start))).collect();
+            handles.iter().map(|(job, starts)| starts.then(|| job.ask(Command::StartNew))).collect();
         let mut failure = None;
         let mut started = Vec::new();
         for ((job, _), waiting) in handles.iter().zip(waiting) {
             let reply = match waiting {
                 Some(waiting) => waiting.await,
-                None => Ok(job.peek(View::spawned_json)),
+                None => {
+                    self.publish(job, Some("start"), true);
+                    Ok(job.peek(View::spawned_json))
+                }
             };
             match reply {
-                Ok(text) => {
-                    self.publish(job, "start", true);
-                    started.push(text);
-                }
+                Ok(text) => started.push(text),
                 Err(error) => {
                     self.forget_refused(job);
                     failure.get_or_insert(error);
@@ -107,9 +107,7 @@ impl Supervisor {
         let app = original.peek(|view| view.description.app());
         let created = self.create(app, &identity::Instances::Numbered(1))?;
         let (job, _) = created.first().expect("one instance was asked for");
-        let started = job.ask(Command::Start).await.inspect_err(|_| self.forget_refused(job))?;
-        self.publish(job, "start", true);
-        Ok(started)
+        job.ask(Command::StartNew).await.inspect_err(|_| self.forget_refused(job))
     }
 
     /// Stops a job and removes it from the table; the answer is its last state.
@@ -133,8 +131,8 @@ impl Supervisor {
         *self.table.lock() = Table::default();
     }
 
-    /// Publishes a `process:event` about a job.
-    pub(crate) fn publish(&self, job: &JobHandle, event: &str, manually: bool) {
+    /// Publishes a `process:event` about a job; clients may leave out which.
+    pub(crate) fn publish(&self, job: &JobHandle, event: Option<&str>, manually: bool) {
         self.context.bus.publish("process:event", || job.peek(|view| view.process_event(event, manually)));
     }
 

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use crate::handover::{Bytes, FrameState, HeldState, OnTheWayState, Shared, Sharing, WorkerChannelState};
-use crate::ipc::{Lines, Outbox};
+use crate::ipc::{Lines, Outbox, Written};
 use crate::sys::send_with_descriptor;
 
 /// Unread text above which only one descriptor may be on its way; half of what Node reads at once.
@@ -87,7 +87,7 @@ struct Frame {
     n_sent: usize,
     descriptor: Option<Rc<OwnedFd>>,
     /// It came from the outbox.
-    is_message: bool,
+    message: Option<Written>,
 }
 
 /// Why a channel cannot be read on.
@@ -118,11 +118,13 @@ impl Channel {
         let frame = |frame: Frame, shared: &mut Shared| FrameState {
             rest: Bytes(frame.bytes[frame.n_sent..].to_vec()),
             descriptor: frame.descriptor.map(|descriptor| shared.keep_share(descriptor)),
-            is_message: frame.is_message,
+            // It counts as written: it is handed over.
+            is_message: frame.message.map(Written::done).is_some(),
         };
         let mut unsent: Vec<FrameState> = self.unsent.drain(..).map(|unsent| frame(unsent, shared)).collect();
         while let Some(message) = self.outbox.try_next() {
-            unsent.push(FrameState { rest: Bytes(message), descriptor: None, is_message: true });
+            message.written.done();
+            unsent.push(FrameState { rest: Bytes(message.line), descriptor: None, is_message: true });
         }
         WorkerChannelState {
             socket: shared.keep(self.stream),
@@ -154,7 +156,8 @@ impl Channel {
     ) -> io::Result<Channel> {
         let frame = |state: FrameState, sharing: &mut Sharing| {
             let descriptor = state.descriptor.map(|descriptor| sharing.take_share(descriptor)).transpose()?;
-            Ok(Frame { bytes: state.rest.0, n_sent: 0, descriptor, is_message: state.is_message })
+            let message = state.is_message.then(Written::unasked);
+            Ok(Frame { bytes: state.rest.0, n_sent: 0, descriptor, message })
         };
         let unsent =
             state.unsent.into_iter().map(|unsent| frame(unsent, sharing)).collect::<io::Result<_>>()?;
@@ -198,7 +201,7 @@ impl Channel {
     }
 
     pub(super) fn send(&mut self, line: String) -> io::Result<()> {
-        self.push(with_end(line), None, false);
+        self.push(with_end(line), None, None);
         self.flush()
     }
 
@@ -210,7 +213,7 @@ impl Channel {
         connection: Rc<OwnedFd>,
     ) -> io::Result<()> {
         self.on_the_way.push_back(OnTheWay { seq: Some(seq), held: None, n_text: self.n_text });
-        self.push(with_end(line), Some(connection), false);
+        self.push(with_end(line), Some(connection), None);
         self.flush()
     }
 
@@ -236,8 +239,8 @@ impl Channel {
         first.seq.map(Answered::Connection).or(first.held.map(Answered::Socket))
     }
 
-    fn push(&mut self, bytes: Vec<u8>, descriptor: Option<Rc<OwnedFd>>, is_message: bool) {
-        self.unsent.push_back(Frame { bytes, n_sent: 0, descriptor, is_message });
+    fn push(&mut self, bytes: Vec<u8>, descriptor: Option<Rc<OwnedFd>>, message: Option<Written>) {
+        self.unsent.push_back(Frame { bytes, n_sent: 0, descriptor, message });
     }
 
     /// Writes what can be written.
@@ -265,10 +268,10 @@ impl Channel {
                         self.n_text += MAX_UNREAD + 1;
                     }
                     if is_whole
-                        && let Some(sent) = self.unsent.pop_front()
-                        && sent.is_message
+                        && let Some(Frame { bytes, message: Some(written), .. }) = self.unsent.pop_front()
                     {
-                        self.outbox.sent(sent.bytes.len());
+                        self.outbox.sent(bytes.len());
+                        written.done();
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -286,9 +289,9 @@ impl Channel {
             && let Some(held) = self.held.pop_front()
         {
             self.on_the_way.push_back(OnTheWay { seq: None, held: Some(held.clone()), n_text: self.n_text });
-            self.push(with_end(held.line), Some(held.socket), false);
+            self.push(with_end(held.line), Some(held.socket), None);
         } else if let Some(message) = self.outbox.try_next() {
-            self.push(message, None, true);
+            self.push(message.line, None, Some(message.written));
         } else {
             return false;
         }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::MAX_INCOMING;
 use super::lines::Lines;
 use super::message::{AppMessage, Line, parse};
-use super::outbox::{ChannelSender, Outbox, outbox};
+use super::outbox::{ChannelSender, Outbox, Outgoing, Written, outbox};
 use crate::handover::{Bytes, ChannelState, Descriptors};
 use crate::sys::send_with_descriptor;
 
@@ -57,7 +57,8 @@ pub(crate) fn closed(said: Vec<AppMessage>) -> Ends {
 fn serve(socket: std::os::unix::net::UnixStream, reader: Reader, unsent: Bytes) -> io::Result<Ends> {
     let stream = Arc::new(UnixStream::from_std(socket)?);
     let (sender, outbox) = outbox(None, unsent.0.len());
-    let writer = Writer { outbox, line: unsent.0, n_sent: 0 };
+    let current = Outgoing { line: unsent.0, written: Written::unasked() };
+    let writer = Writer { outbox, current, n_sent: 0 };
     let (deliver, messages) = mpsc::channel(MAX_INCOMING);
     let (reading, reads) = oneshot::channel();
     let (writing, writes) = oneshot::channel();
@@ -169,14 +170,19 @@ impl Reader {
 /// What has to be written. Whole between any two waits.
 struct Writer {
     outbox: Outbox,
-    line: Vec<u8>,
+    current: Outgoing,
     n_sent: usize,
 }
 
 impl Writer {
     async fn run(mut self, stream: Arc<UnixStream>, going_on: oneshot::Receiver<()>) -> Writer {
         tokio::select! {
-            () = self.write(&stream) => {}
+            () = self.write(&stream) => {
+                // Nobody reads any more: whoever waits for that hears of it.
+                self.current = Outgoing { line: Vec::new(), written: Written::unasked() };
+                self.n_sent = 0;
+                self.outbox.close();
+            }
             _ = going_on => {}
         }
         self
@@ -184,32 +190,37 @@ impl Writer {
 
     async fn write(&mut self, stream: &UnixStream) {
         loop {
-            while self.n_sent < self.line.len() {
-                if stream.writable().await.is_err() {
-                    return;
-                }
-                let rest = &self.line[self.n_sent..];
+            while self.n_sent < self.current.line.len() {
+                let rest = &self.current.line[self.n_sent..];
                 let sent = stream
                     .try_io(Interest::WRITABLE, || send_with_descriptor(stream.as_raw_fd(), rest, None));
                 match sent {
                     Ok(count) => self.n_sent += count,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        if stream.writable().await.is_err() {
+                            return;
+                        }
+                    }
                     Err(_) => return,
                 }
             }
-            self.outbox.sent(self.line.len());
+            self.outbox.sent(self.current.line.len());
             // Before the wait: a line that was sent must not be there when it is interrupted.
-            self.line = Vec::new();
+            let nothing = Outgoing { line: Vec::new(), written: Written::unasked() };
+            std::mem::replace(&mut self.current, nothing).written.done();
             self.n_sent = 0;
-            let Some(line) = self.outbox.next().await else { return };
-            self.line = line;
+            let Some(next) = self.outbox.next().await else { return };
+            self.current = next;
         }
     }
 
+    /// What waits counts as written: it is handed over.
     fn into_unsent(mut self) -> Bytes {
-        let mut unsent = self.line.split_off(self.n_sent);
-        while let Some(mut line) = self.outbox.try_next() {
-            unsent.append(&mut line);
+        let mut unsent = self.current.line.split_off(self.n_sent);
+        self.current.written.done();
+        while let Some(mut next) = self.outbox.try_next() {
+            unsent.append(&mut next.line);
+            next.written.done();
         }
         Bytes(unsent)
     }

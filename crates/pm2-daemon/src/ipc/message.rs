@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pm2_core::protocol::repair_surrogates;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::handover::MessageState;
@@ -138,7 +139,7 @@ fn sort(text: String, with_handle: bool) -> Option<Line> {
         return Some(Line::Message(AppMessage::NodeVersion(version)));
     }
     if let (Some(kind), Some(data)) = (head.kind.filter(truthy), head.data.filter(truthy)) {
-        let kind = string(kind).unwrap_or_else(|| kind.get().to_owned());
+        let kind = serde_json::from_str(kind.get()).map(|kind: Value| as_text(&kind)).unwrap_or_default();
         return Some(Line::Message(AppMessage::Typed { kind, data: data.get().to_owned() }));
     }
     Some(Line::Message(AppMessage::Raw(text)))
@@ -146,6 +147,20 @@ fn sort(text: String, with_handle: bool) -> Option<Line> {
 
 fn string(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
+}
+
+/// A value as JavaScript puts it into a text.
+fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items
+            .iter()
+            .map(|item| if item.is_null() { String::new() } else { as_text(item) })
+            .collect::<Vec<_>>()
+            .join(","),
+        Value::Object(_) => "[object Object]".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// JavaScript's notion of a true value.
@@ -181,6 +196,14 @@ mod tests {
             r#"{"type":5,"data":1}"#,
             Some(AppMessage::Typed { kind: "5".to_owned(), data: "1".to_owned() }),
         );
+        for (kind, topic) in
+            [("[\"x\",null,[1,2]]", "x,,1,2"), ("{\"a\":1}", "[object Object]"), ("true", "true")]
+        {
+            check(
+                &format!(r#"{{"type":{kind},"data":1}}"#),
+                Some(AppMessage::Typed { kind: topic.to_owned(), data: "1".to_owned() }),
+            );
+        }
         for falsy in ["null", "false", "0", "\"\"", "-0", "0.0"] {
             let text = format!(r#"{{"type":"t","data":{falsy}}}"#);
             check(&text, raw(&text));

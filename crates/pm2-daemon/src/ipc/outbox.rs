@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Lines that may wait for an app that does not read.
 pub(super) const MAX_OUTGOING: usize = 4096;
@@ -13,7 +13,7 @@ const MAX_OUTGOING_BYTES: usize = 16 * 1024 * 1024;
 /// The sending half of an app's channel; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ChannelSender {
-    queue: mpsc::Sender<Vec<u8>>,
+    queue: mpsc::Sender<Outgoing>,
     queued_bytes: Arc<AtomicUsize>,
     /// Tells a writer that does not wait for the queue itself.
     wake: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -22,15 +22,49 @@ pub(crate) struct ChannelSender {
 /// Why a message could not be handed to the channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SendError {
-    #[error("the IPC channel is closed")]
+    #[error("the app has closed its IPC channel")]
     Closed,
     #[error("the app does not read its messages, too many are waiting")]
     Full,
 }
 
+/// One line on its way to an app, with its end.
+pub(crate) struct Outgoing {
+    pub(crate) line: Vec<u8>,
+    pub(crate) written: Written,
+}
+
+/// Tells whoever sent a line that it has been written; dropped before, that it never will be.
+pub(crate) struct Written(Option<oneshot::Sender<Result<String, String>>>);
+
+impl Written {
+    /// Nobody waits for it.
+    pub(crate) fn unasked() -> Written {
+        Written(None)
+    }
+
+    /// The line is in the channel, or will be by all means.
+    pub(crate) fn done(mut self) {
+        self.answer(Ok(String::new()));
+    }
+
+    fn answer(&mut self, answer: Result<String, String>) {
+        if let Some(to) = self.0.take() {
+            // Whoever asked may have gone.
+            drop(to.send(answer));
+        }
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        self.answer(Err(SendError::Closed.to_string()));
+    }
+}
+
 /// The writer's half.
 pub(crate) struct Outbox {
-    queue: mpsc::Receiver<Vec<u8>>,
+    queue: mpsc::Receiver<Outgoing>,
     queued_bytes: Arc<AtomicUsize>,
 }
 
@@ -50,20 +84,31 @@ impl ChannelSender {
     /// # Errors
     /// When the app's end is closed or the app does not read.
     pub(crate) fn send(&self, json: &str) -> Result<(), SendError> {
+        self.queue(json, Written::unasked()).map_err(|(error, _)| error)
+    }
+
+    /// The same; the answer comes when the line has been written to the channel, or cannot be.
+    pub(crate) fn send_for(&self, json: &str, written: oneshot::Sender<Result<String, String>>) {
+        if let Err((error, mut written)) = self.queue(json, Written(Some(written))) {
+            written.answer(Err(error.to_string()));
+        }
+    }
+
+    fn queue(&self, json: &str, written: Written) -> Result<(), (SendError, Written)> {
         let length = json.len() + 1;
         let queued = self.queued_bytes.load(Ordering::Relaxed);
         if queued > 0 && queued + length > MAX_OUTGOING_BYTES {
-            return Err(SendError::Full);
+            return Err((SendError::Full, written));
         }
         let mut line = Vec::with_capacity(length);
         line.extend_from_slice(json.as_bytes());
         line.push(b'\n');
         self.queued_bytes.fetch_add(length, Ordering::Relaxed);
-        self.queue.try_send(line).map_err(|error| {
+        self.queue.try_send(Outgoing { line, written }).map_err(|error| {
             self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
             match error {
-                mpsc::error::TrySendError::Full(_) => SendError::Full,
-                mpsc::error::TrySendError::Closed(_) => SendError::Closed,
+                mpsc::error::TrySendError::Full(unsent) => (SendError::Full, unsent.written),
+                mpsc::error::TrySendError::Closed(unsent) => (SendError::Closed, unsent.written),
             }
         })?;
         if let Some(wake) = &self.wake {
@@ -74,14 +119,20 @@ impl ChannelSender {
 }
 
 impl Outbox {
-    /// The next line, with its end; `None` when all senders are gone.
-    pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
+    /// The next line; `None` when all senders are gone.
+    pub(super) async fn next(&mut self) -> Option<Outgoing> {
         self.queue.recv().await
     }
 
     /// The next line if there is one.
-    pub(crate) fn try_next(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn try_next(&mut self) -> Option<Outgoing> {
         self.queue.try_recv().ok()
+    }
+
+    /// Takes nothing any more and drops what waits.
+    pub(super) fn close(&mut self) {
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
     }
 
     /// So many bytes have left.

@@ -20,6 +20,8 @@ pub(crate) type Reply = Result<String, String>;
 pub(crate) enum Command {
     /// Start if it is not running.
     Start,
+    /// The same for a new entry, whose `start` is published.
+    StartNew,
     /// Stop if it is running, apply the update, start.
     Restart(Update),
     /// Start the successor of a worker, and end the worker when that one serves; everything else is restarted.
@@ -32,8 +34,10 @@ pub(crate) enum Command {
     ResetMeta,
     /// Send a signal to the main process.
     Signal(Signal),
-    /// Send a JSON text over the IPC channel.
+    /// Send a JSON text over the IPC channel; answered when it is written.
     Message(String),
+    /// The same, for an action that the app offers.
+    Trigger { action: String, text: String },
     /// Write to standard input.
     Input(String),
     /// Open the log files by their paths again.

@@ -197,13 +197,22 @@ impl Job {
                     self.context.journal.log(format_args!("App [{}:{}] online", view.spec.name, view.id));
                     view.spawned_json()
                 };
-                for answer in answers {
-                    drop(answer.send(Ok(text.clone())));
-                }
+                self.started(answers, &text);
                 State::Online { process }
             }
             other => other,
         };
+    }
+
+    /// Tells everybody that it is started, before anything else is told of it.
+    fn started(&mut self, answers: Vec<oneshot::Sender<Reply>>, text: &str) {
+        if std::mem::take(&mut self.is_new) {
+            self.tell("start", true);
+        }
+        for answer in answers {
+            // Whoever asked may have gone.
+            drop(answer.send(Ok(text.to_owned())));
+        }
     }
 
     /// Takes the state; a start that is still waited for counts as done, as in PM2.
@@ -219,9 +228,7 @@ impl Job {
                     view.status = Status::Online;
                     view.spawned_json()
                 };
-                for answer in answers {
-                    drop(answer.send(Ok(text.clone())));
-                }
+                self.started(answers, &text);
                 State::Online { process }
             }
             other => other,

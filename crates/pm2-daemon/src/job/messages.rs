@@ -8,6 +8,14 @@ use crate::clock::epoch_ms;
 use crate::context::Context;
 use crate::ipc::{AppMessage, ChannelSender};
 
+/// The longest name that an app can give itself.
+const MAX_NAME_BYTES: usize = 1024;
+
+#[derive(serde::Deserialize)]
+struct Options {
+    name: Option<String>,
+}
+
 impl Job {
     /// Deals with a message of the running process.
     pub(super) fn receive(&mut self, message: &AppMessage) {
@@ -15,9 +23,24 @@ impl Job {
         process.is_done |= *message == AppMessage::Done;
         let channel = process.channel.clone();
         take(&self.context, &self.view, &channel, message);
+        self.rename_by(message);
         match (message, self.spec().wait_ready) {
             (AppMessage::Ready, true) | (AppMessage::Online, false) => self.ready(),
             _ => {}
+        }
+    }
+
+    /// An app may choose the name under which it is listed, as PM2's modules do.
+    fn rename_by(&mut self, message: &AppMessage) {
+        let AppMessage::Typed { kind, data } = message else { return };
+        if kind != "axm:option:configuration" {
+            return;
+        }
+        let Ok(Options { name: Some(name) }) = serde_json::from_str(data) else { return };
+        if !name.is_empty() && name.len() <= MAX_NAME_BYTES && name != self.spec().name {
+            self.change_app(|app| {
+                app.insert("name".to_owned(), name.into());
+            });
         }
     }
 
@@ -53,7 +76,8 @@ pub(super) fn report(context: &Context, view: &Mutex<View>, message: &AppMessage
                 return;
             }
             context.bus.publish(kind, || {
-                let process = view.lock().identity_json(false);
+                let view = view.lock();
+                let process = view.identity_json(view.spec.cluster);
                 format!(r#"{{"at":{},"data":{data},"process":{process}}}"#, epoch_ms())
             });
         }

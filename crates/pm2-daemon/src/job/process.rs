@@ -1,6 +1,7 @@
 //! A running process with everything that hangs on it: its end, its channel, its pipes, its logs.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +99,13 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
     let failed =
         |error: &dyn std::fmt::Display| StartError::App(format!("cannot start {}: {error}", view.spec.name));
     let worker = (view.spec.cluster && view.spec.runs_node()).then(|| context.next_worker());
-    let (ours, theirs) = channel_pair().map_err(|error| failed(&error))?;
+    let (ours, mut theirs) = channel_pair().map_err(|error| failed(&error))?;
+    if worker.is_none() && has_runtime(&view.spec) {
+        // The app runtime writes to it before Node opens it, and must not wait for a daemon that does not read.
+        let end = UnixStream::from(theirs);
+        end.set_nonblocking(true).map_err(|error| failed(&error))?;
+        theirs = end.into();
+    }
     // Before the start: a process without a channel could not be kept.
     let Ends { sender, messages, channel: serving } = match worker {
         Some(worker) => {
@@ -166,6 +173,11 @@ pub(super) fn know_rotating_module(context: &Context, is_it: bool, files: &Arc<L
     }
 }
 
+/// Whether the app runtime is preloaded.
+fn has_runtime(spec: &AppSpec) -> bool {
+    spec.pmx && spec.runs_node()
+}
+
 fn worker_info(context: &Context, view: &View) -> WorkerInfo {
     let spec = &view.spec;
     WorkerInfo {
@@ -194,7 +206,7 @@ fn spawn(
     let spec = &view.spec;
     let files = open_logs(context, view)?;
     let failed = |error: std::io::Error| StartError::App(format!("cannot start {}: {error}", spec.name));
-    let preload = if spec.pmx && spec.runs_node() {
+    let preload = if has_runtime(spec) {
         let path = context.runtime_file.path_for(spec.uid);
         Some(path.map_err(|error| StartError::App(format!("cannot write the app runtime: {error}")))?)
     } else {

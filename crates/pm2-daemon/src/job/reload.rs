@@ -134,6 +134,10 @@ impl Job {
             }
             Outcome::Serves => {
                 let Candidate { process, view, .. } = candidate;
+                // As at any other start: it is only about to be online.
+                self.context
+                    .bus
+                    .publish("process:event", || view.lock().process_event(Some("online"), false));
                 let new = View { status: Status::Online, ..view.into_inner() };
                 self.history = History::default();
                 let old_view = {
@@ -144,7 +148,6 @@ impl Job {
                 };
                 self.state = State::Online { process };
                 self.follow_triggers();
-                self.publish("online");
                 self.context.journal.log(format_args!("App [{name}:{id}] online"));
                 let (hurry, hurried) = watch::channel(false);
                 let context = self.context.clone();
@@ -277,14 +280,21 @@ async fn leave(
         plan.by_message = true;
         plan.timeout = context.settings.graceful_timeout;
     }
-    end(context, process, &plan, &view, context.hurried()).await;
+    let code = end(context, process, &plan, &view, context.hurried()).await;
     for message in process.last_words(context).await {
         messages::report(context, &view, &message);
     }
     let mut last = view.into_inner();
+    last.exit_code = code.or(last.exit_code);
+    last.exit_signal = None;
+    if process.started.elapsed() < spec.min_uptime {
+        last.unstable_restarts += 1;
+    }
+    // As at any other end that was asked for.
+    context.bus.publish("process:event", || last.process_event(Some("exit"), false));
     last.status = Status::Stopped;
     last.pid = 0;
-    context.bus.publish("process:event", || last.process_event("exit", false));
+    context.bus.publish("process:event", || last.process_event(Some("exit"), false));
     last.proc_json(None)
 }
 
@@ -319,14 +329,14 @@ pub(super) async fn until_closed(
     drop(tokio::time::timeout(limit, until_closed).await);
 }
 
-/// Ends a process that is no job's any more, with its tree and its output.
+/// Ends a process that is no job's any more, with its tree and its output; gives its exit code.
 async fn end(
     context: &Context,
     process: &mut Process,
     plan: &KillPlan,
     view: &Mutex<View>,
     hurried: impl Future<Output = ()>,
-) {
+) -> Option<i64> {
     let (_nobody, mut orders) = mpsc::unbounded_channel::<()>();
     let channel = process.channel.clone();
     let ended = kill::end(&*context.host, process, plan, &context.journal, &mut orders, hurried, |event| {
@@ -355,9 +365,11 @@ async fn end(
                 "App [{shown}] replaced process {} exited with code [{code}]",
                 process.pid
             ));
+            Some(i64::from(code))
         }
         Err(_) => {
-            context.journal.error(format_args!("App [{shown}] pid={} could not be stopped", process.pid))
+            context.journal.error(format_args!("App [{shown}] pid={} could not be stopped", process.pid));
+            None
         }
     }
 }

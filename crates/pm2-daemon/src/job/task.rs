@@ -59,6 +59,7 @@ pub(super) fn start_with(context: Arc<Context>, view: View, past: Past) -> JobHa
         left_by,
         triggers,
         has_run,
+        is_new: false,
         asked_to_stop,
     };
     tokio::spawn(job.run());
@@ -80,6 +81,8 @@ pub(super) struct Job {
     pub(super) triggers: Triggers,
     /// It was started at least once.
     pub(super) has_run: bool,
+    /// Its `start` is to be published when it counts as started.
+    pub(super) is_new: bool,
     /// It is stopped because somebody wanted that.
     pub(super) asked_to_stop: bool,
 }
@@ -193,6 +196,13 @@ impl Job {
         let Order { command, answer } = order;
         let reply = match command {
             Command::Start => return self.start_for(answer).await,
+            Command::StartNew => {
+                self.is_new = true;
+                let flow = self.start_for(answer).await;
+                // One that could not be started is not announced later.
+                self.is_new &= matches!(self.state, State::Launching { .. });
+                return flow;
+            }
             Command::Restart(update) => return self.restart_for(update, answer).await,
             Command::Reload(update, farewell) => return self.reload_for(update, farewell, answer).await,
             Command::Input(text) => {
@@ -239,11 +249,15 @@ impl Job {
             },
             Command::Message(json) => match self.process() {
                 Some(process) => {
-                    let sent = process.channel.send(&json);
-                    sent.map(|()| String::new()).map_err(|error| error.to_string())
+                    process.channel.send_for(&json, answer);
+                    return ControlFlow::Continue(());
                 }
                 None => Err(self.offline()),
             },
+            Command::Trigger { action, text } => {
+                self.view.lock().begin_action(&action);
+                return Box::pin(self.obey(Order { command: Command::Message(text), answer })).await;
+            }
             Command::ReopenLogs => self.reopen_logs().await,
             Command::MoveLogs(paths) => self.move_logs(&paths).await,
             Command::Watch(on) => {
@@ -295,6 +309,10 @@ impl Job {
 
     /// Publishes a `process:event` of this job.
     pub(super) fn publish(&self, event: &str) {
-        self.context.bus.publish("process:event", || self.view.lock().process_event(event, false));
+        self.tell(event, false);
+    }
+
+    pub(super) fn tell(&self, event: &str, manually: bool) {
+        self.context.bus.publish("process:event", || self.view.lock().process_event(Some(event), manually));
     }
 }

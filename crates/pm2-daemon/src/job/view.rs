@@ -186,10 +186,10 @@ impl View {
     }
 
     /// A packet `process:event`.
-    pub(crate) fn process_event(&self, event: &str, manually: bool) -> String {
-        let event = Value::from(event);
+    pub(crate) fn process_event(&self, event: Option<&str>, manually: bool) -> String {
+        let event = event.map(|event| format!(r#""event":{},"#, Value::from(event))).unwrap_or_default();
         let at = epoch_ms();
-        format!(r#"{{"event":{event},"manually":{manually},"process":{},"at":{at}}}"#, self.event_json())
+        format!(r#"{{{event}"manually":{manually},"process":{},"at":{at}}}"#, self.event_json())
     }
 
     /// Takes what an app's metrics library reports of itself; `false` when the message is for the bus.
@@ -218,12 +218,23 @@ impl View {
         true
     }
 
+    /// An action is about to be carried out: what it said before is forgotten.
+    pub(crate) fn begin_action(&mut self, name: &str) {
+        for action in &mut self.axm_actions {
+            if let Value::Object(action) = action
+                && action.get("action_name").and_then(Value::as_str) == Some(name)
+            {
+                action.insert("output".to_owned(), Value::Array(Vec::new()));
+            }
+        }
+    }
+
     /// Who a packet is from: `{pm_id, name, [rev,] namespace}`.
     pub(crate) fn identity_json(&self, with_rev: bool) -> String {
         let rev = if with_rev { r#","rev":null"# } else { "" };
         let (name, namespace) =
             (Value::from(self.spec.name.as_str()), Value::from(self.spec.namespace.as_str()));
-        format!(r#"{{"pm_id":{},"name":{name}{rev},"namespace":{namespace}}}"#, self.id)
+        format!(r#"{{"pm_id":{},"name":{name}{rev},"namespace":{namespace}}}"#, self.shown_id())
     }
 
     /// `pm2_env` without `env`, as events carry it.

@@ -3,6 +3,7 @@
 //! Nothing a client sends may end the daemon: arguments are looked at as values, and what cannot be
 //! used is answered with an error text.
 
+mod action;
 mod delete;
 mod info;
 mod kill;
@@ -63,6 +64,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("notifyKillPM2", &[]),
     ("monitor", &["pm_id", "cb"]),
     ("unmonitor", &["pm_id", "cb"]),
+    ("msgProcess", &["cmd", "cb"]),
     ("sendDataToProcessId", &["packet", "cb"]),
     ("sendSignalToProcessId", &["opts", "cb"]),
     ("sendSignalToProcessName", &["opts", "cb"]),
@@ -112,11 +114,16 @@ async fn call(engine: &Arc<Engine>, method: &str, args: &[Box<RawValue>]) -> Met
     let argument = |index: usize| -> Value {
         args.get(index).and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     };
-    let first = argument(0);
     if method == "upgrade" {
-        return upgrade::upgrade(engine, &first).await;
+        return upgrade::upgrade(engine, &argument(0)).await;
+    }
+    if method == "sendDataToProcessId" {
+        // The only one whose argument may be large: it is not read, but passed on. It does not count either: an upgrade
+        // need not wait for an app to read, but hands over what is queued.
+        return message::send_data(engine, args.first().map(|packet| &**packet)).await;
     }
     let _counted = engine.supervisor.context.under_way.one();
+    let first = argument(0);
     match method {
         "ping" => Ok(info::ping()),
         "getVersion" => Ok(info::version()),
@@ -139,7 +146,7 @@ async fn call(engine: &Arc<Engine>, method: &str, args: &[Box<RawValue>]) -> Met
         "startWatch" => watch::start(engine, &first, &argument(1)).await,
         "toggleWatch" => watch::toggle(engine, &first, &argument(1)).await,
         "notifyByProcessId" => notify::notify(engine, &first),
-        "sendDataToProcessId" => message::send_data(engine, first).await,
+        "msgProcess" => action::trigger(engine, &first).await,
         "sendLineToStdin" => message::send_line(engine, first).await,
         "sendSignalToProcessId" => signal::to_id(engine, &first).await,
         "sendSignalToProcessName" => signal::to_name(engine, &first).await,

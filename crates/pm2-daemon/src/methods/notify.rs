@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Answer, MethodResult, job};
+use super::{Answer, MethodResult, job, shown};
 use crate::engine::Engine;
 
 /// Publishes a `process:event` on behalf of a client, which does so after each action.
@@ -11,8 +11,9 @@ pub(super) fn notify(engine: &Engine, options: &Value) -> MethodResult {
         return Err("process id missing".to_owned());
     };
     let job = job(engine, id, |_| "process id doesnt exists".to_owned())?;
-    let event = options.get("action_name").and_then(Value::as_str).unwrap_or_default();
-    let manually = options.get("manually").and_then(Value::as_bool).unwrap_or(false);
-    engine.supervisor.publish(&job, event, manually);
+    let event = options.get("action_name").filter(|name| !name.is_null()).map(shown);
+    // Whatever it says, as in PM2.
+    let manually = options.get("manually").is_some();
+    engine.supervisor.publish(&job, event.as_deref(), manually);
     Ok(Answer::Nothing)
 }

@@ -19,6 +19,7 @@ mod cgroup;
 mod forked;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 mod linux;
+mod memory;
 mod notify;
 #[cfg(all(target_os = "linux", not(feature = "portable")))]
 #[path = "sockets_linux.rs"]
@@ -48,6 +49,7 @@ mod unix;
 )))]
 pub(crate) use cgroup::spawn_in_cgroup;
 pub(crate) use cgroup::{cgroup_members, kill_cgroup, own_cgroup, remove_cgroup};
+pub(crate) use memory::give_back_memory;
 pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
     Adoption, ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of,
