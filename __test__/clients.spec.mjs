@@ -11,7 +11,14 @@ import { endDaemon } from './helpers/home.mjs'
 
 const run = promisify(execFile)
 const clients = fileURLToPath(new URL('clients/', import.meta.url))
-const sides = { 'npm pm2': new URL('../node_modules/pm2', import.meta.url), 'pm2-rs': new URL('..', import.meta.url) }
+const npm = new URL('../node_modules/pm2', import.meta.url)
+const own = new URL('..', import.meta.url)
+const sides = {
+  'npm pm2': { module: npm },
+  'pm2-rs': { module: own },
+  // Its module opens the sockets itself.
+  "npm pm2's module and the daemon of pm2-rs": { module: npm, daemon: fileURLToPath(new URL('pm2-rs', own)) }
+}
 // They come from the registry of npm, and one of them waits ten seconds between two messages.
 const full = process.env.PM2_RS_FULL ? test.serial : test.skip
 
@@ -20,7 +27,7 @@ full.before('install them', async (t) => {
   await run('npm', ['ci', '--ignore-scripts', '--no-bin-links', '--no-audit', '--no-fund'], { cwd: clients })
 })
 
-for (const [side, module] of Object.entries(sides)) {
+for (const [side, { module, daemon }] of Object.entries(sides)) {
   full(`log rotation, metrics, notifications, actions under ${side}`, async (t) => {
     t.timeout(150_000)
     const folder = await mkdtemp(path.join(tmpdir(), 'pm2-rs-clients-'))
@@ -29,12 +36,13 @@ for (const [side, module] of Object.entries(sides)) {
       await endDaemon(home)
       await rm(folder, { recursive: true, force: true, maxRetries: 3 })
     })
-    const own = path.join(folder, 'clients')
+    const copy = path.join(folder, 'clients')
     const pm2 = await realpath(fileURLToPath(module))
-    await cp(clients, own, { recursive: true, filter: (file) => file !== path.join(clients, 'node_modules/pm2') })
-    await symlink(pm2, path.join(own, 'node_modules/pm2'))
+    await cp(clients, copy, { recursive: true, filter: (file) => file !== path.join(clients, 'node_modules/pm2') })
+    await symlink(pm2, path.join(copy, 'node_modules/pm2'))
     const env = { ...process.env, PM2_HOME: home }
-    const { stdout } = await run(process.execPath, [path.join(own, 'drive.cjs'), pm2, own], { env, timeout: 140_000 })
+    if (daemon) await run(daemon, ['ping'], { env })
+    const { stdout } = await run(process.execPath, [path.join(copy, 'drive.cjs'), pm2, copy], { env, timeout: 140_000 })
     const answers = (name) => [[name, 'hello', { answer: 42 }], [name, 'echo', { got: 'text' }]]
     const reports = (name) => ({ users: 12, heap: true, answers: answers(name) })
     const { human, ...result } = JSON.parse(stdout)
