@@ -22,7 +22,8 @@ const sides = {
 // They come from the registry of npm, and one of them waits ten seconds between two messages.
 const full = process.env.PM2_RS_FULL ? test.serial : test.skip
 
-full.before('install them', async (t) => {
+const beforeAll = process.env.PM2_RS_FULL ? test.before : () => {}
+beforeAll('install them', async (t) => {
   t.timeout(300_000)
   await run('npm', ['ci', '--ignore-scripts', '--no-bin-links', '--no-audit', '--no-fund'], { cwd: clients })
 })

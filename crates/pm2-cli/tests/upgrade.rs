@@ -716,8 +716,11 @@ fn upgrades_under_load(dealing: Dealing, style: Style, n_rounds: usize) {
     load.wait_for_round();
     let seen = load.end();
     assert_eq!(seen.failures, [], "{case}");
-    for pid in &workers {
-        assert!(seen.served[pid] > 0, "{case}: {:?}", seen.served);
+    // Who accepts from a shared socket is whoever is awake.
+    if dealing != Dealing::Shared {
+        for pid in &workers {
+            assert!(seen.served[pid] > 0, "{case}: {:?}", seen.served);
+        }
     }
 }
 

@@ -265,9 +265,16 @@ impl Hold {
         home.check_sockets()?;
         home.create()?;
         let Some(lock) = Lock::take(home).await? else { return Ok(None) };
-        let sockets = Sockets::bind(home, settings).await?;
+        // Before the sockets: who finds that somebody answers there wants to know who.
         write_pid(&home.pid_file)?;
-        Ok(Some(Hold { lock, sockets }))
+        match Sockets::bind(home, settings).await {
+            Ok(sockets) => Ok(Some(Hold { lock, sockets })),
+            Err(error) => {
+                // It is this process that does not serve.
+                remove(&home.pid_file);
+                Err(error)
+            }
+        }
     }
 
     /// Everything as data; it stays in use here.

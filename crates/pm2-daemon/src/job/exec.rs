@@ -86,13 +86,14 @@ pub(crate) fn command(
         let node_args = list(app.get("node_args"));
         let inspector =
             runtime.worker.and_then(|_| inspector_port(&node_args, instance_number(&app, runtime)));
-        words.extend(node_args);
-        words.extend(inspector);
-        words.extend(node_options.iter().cloned());
+        // First of all: what the app preloads may already send messages.
         if let Some(preload) = preload {
             words.push("--require".to_owned());
             words.push(preload.to_string_lossy().into_owned());
         }
+        words.extend(node_args);
+        words.extend(inspector);
+        words.extend(node_options.iter().cloned());
         words.push(spec.script.clone());
         program
     };
@@ -284,7 +285,7 @@ mod tests {
         assert_eq!(command.program.to_str().unwrap(), "/bin/sh");
         assert_eq!(
             words(&command.arguments),
-            ["sh", "-x", "--trace-gc", "--require", "/home/x/runtime.cjs", "/a/app.js", "one", "2"]
+            ["sh", "--require", "/home/x/runtime.cjs", "-x", "--trace-gc", "/a/app.js", "one", "2"]
         );
     }
 
