@@ -1,11 +1,16 @@
 //! Control groups, version 2: a process is started inside one, and everybody it starts is there too, whatever they do to
 //! their session, their parents and their variables.
 
+#[path = "spawn_in_cgroup.rs"]
+mod spawn;
+
 use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+pub(crate) use spawn::spawn_in_cgroup;
 
 /// Extended attributes with which systemd says that a group's inside is left to whoever runs there.
 const DELEGATED: [&str; 2] = ["trusted.delegate", "user.delegate"];

@@ -33,22 +33,10 @@ use linux as platform;
 mod portable;
 #[cfg(any(not(target_os = "linux"), feature = "portable"))]
 use portable as platform;
-#[cfg(all(
-    target_os = "linux",
-    not(feature = "portable"),
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-mod spawn_in_cgroup;
 mod succession;
 mod unix;
 
-#[cfg(not(all(
-    target_os = "linux",
-    not(feature = "portable"),
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
-pub(crate) use cgroup::spawn_in_cgroup;
-pub(crate) use cgroup::{cgroup_members, kill_cgroup, own_cgroup, remove_cgroup};
+pub(crate) use cgroup::{cgroup_members, kill_cgroup, own_cgroup, remove_cgroup, spawn_in_cgroup};
 pub(crate) use memory::give_back_memory;
 pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
@@ -56,12 +44,6 @@ pub(crate) use platform::{
     spawn_process, standing_of, variables_of, wait_for_exit,
 };
 pub(crate) use sockets::{accept, n_unaccepted, steer};
-#[cfg(all(
-    target_os = "linux",
-    not(feature = "portable"),
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-pub(crate) use spawn_in_cgroup::spawn_in_cgroup;
 pub(crate) use succession::{
     is_open, keep_over_exec, leave_signals_to_others, replace_program, take_signals_again, without_signals,
 };

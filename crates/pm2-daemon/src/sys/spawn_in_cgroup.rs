@@ -13,8 +13,8 @@ use std::path::Path;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 
-use super::forked::primary_group;
-use super::unix::{Launch, reap_now};
+use crate::sys::forked::primary_group;
+use crate::sys::unix::Launch;
 
 /// The part of `struct clone_args` that is used; clone(2).
 #[repr(C)]
@@ -68,7 +68,9 @@ pub(crate) fn spawn_in_cgroup(launch: &Launch, group: &Path) -> Option<io::Resul
     match plan.failure {
         0 => Some(Ok(pid)),
         errno => {
-            reap_now(pid);
+            // It has ended, or is about to.
+            // SAFETY: no status is asked for.
+            unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
             Some(Err(io::Error::from_raw_os_error(errno)))
         }
     }
@@ -78,7 +80,6 @@ pub(crate) fn spawn_in_cgroup(launch: &Launch, group: &Path) -> Option<io::Resul
 ///
 /// # Safety
 /// The stack belongs to nobody else, and the function does only what a child that shares memory may do.
-#[cfg(target_arch = "x86_64")]
 unsafe fn clone_and_call(
     arguments: &CloneArguments,
     function: extern "C" fn(*mut c_void) -> !,
@@ -86,6 +87,7 @@ unsafe fn clone_and_call(
 ) -> i64 {
     let result;
     // SAFETY: as the caller vouches; the child never comes back from the call.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
         asm!(
             "syscall",
@@ -105,21 +107,8 @@ unsafe fn clone_and_call(
             lateout("r11") _,
         );
     }
-    result
-}
-
-/// As above.
-///
-/// # Safety
-/// As above.
-#[cfg(target_arch = "aarch64")]
-unsafe fn clone_and_call(
-    arguments: &CloneArguments,
-    function: extern "C" fn(*mut c_void) -> !,
-    argument: *mut c_void,
-) -> i64 {
-    let result;
-    // SAFETY: as the caller vouches; the child never comes back from the call.
+    // SAFETY: as above.
+    #[cfg(target_arch = "aarch64")]
     unsafe {
         asm!(
             "svc #0",

@@ -110,17 +110,6 @@ pub(crate) fn reap(pid: i32) {
     unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
 }
 
-/// Reaps a child that is about to end or has ended.
-#[cfg(all(
-    target_os = "linux",
-    not(feature = "portable"),
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
-pub(super) fn reap_now(pid: i32) {
-    // SAFETY: no status is asked for.
-    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
-}
-
 /// Whether the process group still has a member (a zombie counts).
 pub(crate) fn group_exists(group: i32) -> bool {
     // SAFETY: signal 0 only asks; no memory is touched.
