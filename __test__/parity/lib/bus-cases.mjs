@@ -68,6 +68,25 @@ export async function followAll(t, { without = [] } = {}) {
   }
 }
 
+/** Records one app's whole life: what the bus tells of it and its lines. */
+export async function recordLife(t, app) {
+  const bus = await followAll(t)
+  await bus.start(app)
+  await t.online(app.name)
+  await t.until('the line is on the bus', () => bus.logs(app.name) === 'alive\n')
+  await t.quiet.restart(app.name)
+  await t.until('twice', () => bus.logs(app.name) === 'alive\n'.repeat(2))
+  await t.quiet.reload(app.name)
+  await t.until('thrice', () => bus.logs(app.name) === 'alive\n'.repeat(3))
+  await t.quiet.stop(app.name)
+  await t.quiet.stop(app.name)
+  await bus.start(app.name)
+  await t.until('once more', () => bus.logs(app.name) === 'alive\n'.repeat(4))
+  await t.quiet.delete(app.name)
+  await bus.record(app.name)
+  bus.recordLogs(app.name)
+}
+
 /** A packet without what no two runs have in common; the order of its keys counts. */
 export function seen({ topic, packet }, without) {
   const keys = Object.keys(packet).join()

@@ -7,22 +7,26 @@ export async function run(pm2, t) {
   await pm2.connect()
   const said = await follow(t)
   const restarts = async (app) => (await t.proc(app)).pm2_env.restart_time
+  const middleOfASecond = () => t.until('the middle of a second', () => Date.now() % 1000 > 300 && Date.now() % 1000 < 600)
   const seconds = async (n) => {
     const before = await restarts('clock')
     await t.until('time passes', async () => await restarts('clock') >= before + n)
+    // What comes next is not to meet the other app's turn.
+    await middleOfASecond()
   }
   const goesOn = async (app) => {
     const before = await restarts(app)
     await seconds(2)
     return await restarts(app) > before
   }
-  // PM2's daemon ends when it is to signal a process that its own cron has just stopped: not through the daemon, and
-  // not at the turn of a second.
+  // Not through the daemon: PM2's ends when it is to signal a process that its own cron has just stopped.
   const crash = async (app) => {
-    await t.until('the middle of a second', () => Date.now() % 1000 > 300 && Date.now() % 1000 < 600)
+    await middleOfASecond()
     process.kill((await t.online(app)).pid, 'SIGKILL')
   }
   await t.quiet.start(sleeper('clock', everySecond))
+  // So that it is older than min_uptime when its turn comes.
+  await middleOfASecond()
   await t.quiet.start(sleeper('app', everySecond))
   await t.online('app', 1)
   t.record('counters', (({ status, unstable_restarts, exit_code, delay, dated }) => ({ status, unstable_restarts, exit_code, delay, dated }))(rest(await t.proc('app'))))

@@ -14,27 +14,7 @@ use std::time::{Duration, Instant};
 
 use pm2_core::protocol::{Argument, encode, encode_call};
 use serde_json::json;
-use support::{TestHome, is_alive, memory, until};
-
-/// Numbers that are the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-
-    fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next().to_le_bytes()[0]).collect()
-    }
-}
+use support::{Random, TestHome, is_alive, memory, until};
 
 /// Calls that are worth damaging. Those that end the daemon are not among them.
 fn frame(random: &mut Random) -> Vec<u8> {
@@ -129,7 +109,7 @@ fn fuzz(home: &TestHome, begin: u64, duration: Duration) -> u64 {
     let workers: Vec<_> = (0..2_u64)
         .map(|number| {
             let sockets = [home.file("rpc.sock"), home.file("pub.sock")];
-            let mut random = Random(begin ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut random = Random::of(begin, number + 1);
             std::thread::spawn(move || {
                 let mut count = 0;
                 while Instant::now() < end {

@@ -15,7 +15,7 @@ use pm2_core::logs::rotated::{self, Codec};
 use pm2_core::protocol::Argument;
 use serde_json::{Value, json};
 use support::upgrade::hear;
-use support::{Client, DEADLINE, EXECUTABLE, TestHome, eventually, memory, send, subscribe, until};
+use support::{Client, DEADLINE, EXECUTABLE, Random, TestHome, eventually, memory, send, subscribe, until};
 
 fn daemon() -> (TestHome, Client) {
     let home = TestHome::new();
@@ -49,59 +49,43 @@ fn whole(log: &Path) -> Vec<u8> {
     text
 }
 
-/// Numbers from a seed, the same on every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() % limit as u64).unwrap()
-    }
-
-    /// Lines that begin with a tag: characters of all widths, `\r\n`, empty ones, and one that is very long. The last may
-    /// have no end.
-    fn lines(&mut self, tag: &str, n_lines: usize, longest: usize) -> Vec<u8> {
-        let alphabet = ["a", "Z", " ", "\"", "\\", "\t", "é", "ß", "€", "語", "😀", "\u{1b}[0m", "\r", "0"];
-        let mut text = String::new();
-        let long_one = self.below(n_lines);
-        for number in 0..n_lines {
-            text.push_str(tag);
-            let length = match self.below(8) {
-                _ if number == long_one => longest,
-                0 => 0,
-                1 => self.below(5000),
-                _ => self.below(120),
-            };
-            let from = text.len();
-            while text.len() - from < length {
-                text.push_str(alphabet[self.below(alphabet.len())]);
-            }
-            text.push_str(if self.below(4) == 0 { "\r\n" } else { "\n" });
+/// Lines that begin with a tag: characters of all widths, `\r\n`, empty ones, and one that is very long. The last may
+/// have no end.
+fn lines(random: &mut Random, tag: &str, n_lines: usize, longest: usize) -> Vec<u8> {
+    let alphabet = ["a", "Z", " ", "\"", "\\", "\t", "é", "ß", "€", "語", "😀", "\u{1b}[0m", "\r", "0"];
+    let mut text = String::new();
+    let long_one = random.below(n_lines);
+    for number in 0..n_lines {
+        text.push_str(tag);
+        let length = match random.below(8) {
+            _ if number == long_one => longest,
+            0 => 0,
+            1 => random.below(5000),
+            _ => random.below(120),
+        };
+        let from = text.len();
+        while text.len() - from < length {
+            text.push_str(alphabet[random.below(alphabet.len())]);
         }
-        if self.below(2) == 0 {
-            text.push_str(tag);
-            text.push_str("no end €");
-        }
-        text.into_bytes()
+        text.push_str(if random.below(4) == 0 { "\r\n" } else { "\n" });
     }
+    if random.below(2) == 0 {
+        text.push_str(tag);
+        text.push_str("no end €");
+    }
+    text.into_bytes()
+}
 
-    /// The sizes of writes that make up so many bytes.
-    fn sizes(&mut self, mut left: usize, largest: usize) -> Vec<usize> {
-        let mut sizes = Vec::new();
-        while left > 0 {
-            let largest = if self.below(3) == 0 { 3 } else { largest };
-            let size = (1 + self.below(largest)).min(left);
-            sizes.push(size);
-            left -= size;
-        }
-        sizes
+/// The sizes of writes that make up so many bytes.
+fn sizes(random: &mut Random, mut left: usize, largest: usize) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    while left > 0 {
+        let largest = if random.below(3) == 0 { 3 } else { largest };
+        let size = (1 + random.below(largest)).min(left);
+        sizes.push(size);
+        left -= size;
     }
+    sizes
 }
 
 /// Writes files to its output and its errors in pieces, stops half way until it is told to go on, and ends.
@@ -183,7 +167,7 @@ impl Case {
         for (fd, stream) in (1..).zip(&self.streams) {
             fs::write(folder.join(fd.to_string()), stream).unwrap();
             pieces.extend(
-                random.sizes(stream.len(), largest).into_iter().map(|size| (random.next(), fd, size)),
+                sizes(random, stream.len(), largest).into_iter().map(|size| (random.next(), fd, size)),
             );
         }
         // In turns by chance, each stream in its order.
@@ -267,7 +251,7 @@ fn run(
             [("natural", false), ("exit", true), ("crash", false), ("kill", true), ("stop", false)]
         {
             let name = format!("{form}-{ending}-{meanwhile:?}");
-            let streams = ["o", "e"].map(|tag| random.lines(tag, n_lines, longest));
+            let streams = ["o", "e"].map(|tag| lines(&mut random, tag, n_lines, longest));
             cases.push(Case { name, form, ending, meanwhile, rotates, streams });
         }
     }

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -244,6 +245,36 @@ fn a_reload_ends_what_the_old_worker_has_started_and_nothing_else() {
         assert_survivors(&home, 2, 1);
         client.call("stopProcessId", json!(0)).unwrap();
         assert_survivors(&home, 2, 0);
+    }
+}
+
+/// As in PM2, and Linux shares the processors out by session: an app gets no more by having more workers.
+#[test]
+fn workers_lead_a_group_in_the_session_of_the_daemon() {
+    for way in ways() {
+        let (home, mut client) = daemon(way);
+        let session = stat(client_daemon(&home)).unwrap().session;
+        let text = "require('http').createServer().listen(0, '127.0.0.1', () =>
+            require('child_process').exec(`(sh -c 'echo $$ >> survivors; exec env -i sleep 3600' &)`, { cwd: __dirname }))";
+        let users = if support::is_root() { vec![None, Some(support::NOBODY)] } else { vec![None] };
+        for user in users {
+            let mut app = impatient(home.node("worker", text));
+            app["exec_mode"] = json!("cluster_mode");
+            if let Some(user) = user {
+                app["uid"] = json!(user);
+                app["pm_cwd"] = json!("/");
+                fs::set_permissions(home.path("."), fs::Permissions::from_mode(0o777)).unwrap();
+            }
+            let pid = pid_of(&client.start(app));
+            let found = stat(pid).unwrap();
+            assert_eq!((found.group, found.session), (pid, session), "{way}, {user:?}");
+            // Whom it starts is found by its group.
+            let survivor = *assert_survivors(&home, 1, 1).last().unwrap();
+            assert_eq!(stat(survivor).unwrap().group, pid);
+            client.call("deleteProcessId", json!(0)).unwrap();
+            assert!(!is_alive(survivor), "{way}, {user:?}");
+            fs::remove_file(home.path("survivors")).unwrap();
+        }
     }
 }
 

@@ -16,7 +16,8 @@ use nix::sys::signal::Signal;
 use pm2_core::protocol::{Argument, Reply};
 use serde_json::{Value, json};
 use support::{
-    Client, DEADLINE, TestHome, descriptors, environment, is_alive, memory, processes_of, send, stat, until,
+    Client, DEADLINE, Random, TestHome, descriptors, environment, is_alive, memory, processes_of, send, stat,
+    until,
 };
 
 const N_CLIENTS: usize = 4;
@@ -24,23 +25,6 @@ const N_APPS: usize = 20;
 
 /// A worker that serves, so that a reload has something to wait for.
 const SERVER: &str = "require('net').createServer().listen(0, () => process.send('ready'))";
-
-/// Numbers that follow from the seed.
-struct Random(u64);
-
-impl Random {
-    fn of(seed: u64, stream: u64) -> Random {
-        let mixed = (seed ^ stream.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        Random(mixed | 1)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from((self.0 >> 11) % limit as u64).unwrap()
-    }
-}
 
 fn seed() -> u64 {
     let now = || u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();

@@ -10,6 +10,7 @@ mod home;
 pub(crate) mod load;
 mod proc;
 mod program;
+mod random;
 pub(crate) mod upgrade;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ pub(crate) use proc::{
     Stat, descriptors, environment, is_alive, memory, processes_of, send, stat, wait_for_end,
 };
 pub(crate) use program::{copy_executable, write_program};
+pub(crate) use random::Random;
 
 /// How long a condition may take before a test fails.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);

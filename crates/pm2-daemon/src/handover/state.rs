@@ -160,7 +160,6 @@ pub(crate) struct KinState {
     pub(crate) root: i32,
     /// Epoch ms of its start, as it knows it itself.
     pub(crate) started: i64,
-    pub(crate) tracking: Tracking,
     pub(crate) group: Option<PathBuf>,
 }
 

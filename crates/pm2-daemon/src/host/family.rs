@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Relative, Tracking};
+use super::{ProcessHost, Relative, Tracking};
 use crate::handover::KinState;
 use crate::sys::{
     ProcessWatch, Standing, cgroup_members, children, group_exists, group_members, parent_of, remove_cgroup,
@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 256;
 /// What tells the family of an app's process from all others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kin {
-    /// The process itself, which began as leader of its session and its group.
+    /// The process itself, which began as leader of its group, and of its session unless it is a worker.
     pub(crate) root: i32,
     /// It has ended and was reaped: its number is its own only as a session and as a group.
     pub(crate) root_ended: bool,
@@ -23,32 +23,23 @@ pub(crate) struct Kin {
     pub(crate) id: u32,
     /// `pm_uptime`, another one: epoch ms of its start.
     pub(crate) started: i64,
-    /// How descendants are found that are not its children any more.
-    pub(crate) tracking: Tracking,
     /// The control group that was made for it.
     pub(crate) group: Option<PathBuf>,
 }
 
 impl Kin {
     pub(crate) fn freeze(&self) -> KinState {
-        KinState {
-            root: self.root,
-            started: self.started,
-            tracking: self.tracking,
-            group: self.group.clone(),
-        }
+        KinState { root: self.root, started: self.started, group: self.group.clone() }
+    }
+
+    /// How descendants are found that are not its children any more.
+    pub(crate) fn tracking(&self, host: &dyn ProcessHost) -> Tracking {
+        if self.group.is_some() { Tracking::Cgroup } else { host.tracking() }
     }
 
     /// Of a process of that job.
     pub(crate) fn thaw(state: KinState, id: u32, root_ended: bool) -> Kin {
-        Kin {
-            root: state.root,
-            root_ended,
-            id,
-            started: state.started,
-            tracking: state.tracking,
-            group: state.group,
-        }
+        Kin { root: state.root, root_ended, id, started: state.started, group: state.group }
     }
 
     /// Whether an orphan is a descendant: it has the variables, or is in the same session or group and has no others. A
@@ -88,22 +79,16 @@ pub(super) fn find(
             search.found.truncate(before);
         }
     }
-    let orphans = if kin.group.is_some() { Some(Vec::new()) } else { orphans() };
-    match orphans {
-        Some(orphans) => {
-            for orphan in orphans {
-                search.orphan(orphan, kin);
-            }
-        }
-        None if kin.root_ended && group_exists(kin.root) => {
-            for pid in group_members(kin.root) {
-                search.take(pid, || standing_of(pid).is_some_and(|now| now.group == kin.root));
-            }
-        }
-        None => {}
-    }
     if let Some(group) = &kin.group {
         search.members(group, kin.root);
+    } else if let Some(orphans) = orphans() {
+        for orphan in orphans {
+            search.orphan(orphan, kin);
+        }
+    } else if kin.root_ended && group_exists(kin.root) {
+        for pid in group_members(kin.root) {
+            search.take(pid, || standing_of(pid).is_some_and(|now| now.group == kin.root));
+        }
     }
     search.found
 }
@@ -185,14 +170,7 @@ mod tests {
     use super::*;
 
     fn kin() -> Kin {
-        Kin {
-            root: 100,
-            root_ended: true,
-            id: 3,
-            started: 1_700_000_000_123,
-            tracking: Tracking::Subreaper,
-            group: None,
-        }
+        Kin { root: 100, root_ended: true, id: 3, started: 1_700_000_000_123, group: None }
     }
 
     fn variables(pairs: &[&str]) -> Vec<Vec<u8>> {

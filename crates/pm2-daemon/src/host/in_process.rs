@@ -56,8 +56,11 @@ impl ProcessHost for InProcessHost {
         let (pid, group) = self.start(&launch)?;
         let exit = self.follow(pid);
         drop(starting);
-        let tracking = if group.is_some() { Tracking::Cgroup } else { self.tracking };
-        Ok(Spawned { pid, exit, group, tracking })
+        Ok(Spawned { pid, exit, group })
+    }
+
+    fn tracking(&self) -> Tracking {
+        self.tracking
     }
 
     fn follow(&self, pid: i32) -> ExitFuture {

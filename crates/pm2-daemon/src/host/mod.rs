@@ -31,7 +31,6 @@ pub(crate) struct Spawned {
     pub(crate) exit: ExitFuture,
     /// The control group that it is in, if that was made for it.
     pub(crate) group: Option<PathBuf>,
-    pub(crate) tracking: Tracking,
 }
 
 /// How processes are found that an app has started and that are not its children any more.
@@ -59,12 +58,15 @@ impl Tracking {
 
 /// Starts processes and reports their ends.
 pub(crate) trait ProcessHost: Send + Sync {
-    /// Starts one process as the leader of its own session. The child's ends of the descriptors are
+    /// Starts one process as the leader of a process group. The child's ends of the descriptors are
     /// closed here when the call returns.
     ///
     /// # Errors
     /// What the operating system said; no process exists then.
     fn spawn(&self, launch: Launch) -> io::Result<Spawned>;
+
+    /// How descendants are found of a process that has no control group.
+    fn tracking(&self) -> Tracking;
 
     /// The end of a process that this host has started, perhaps for an earlier image of this program, and that nobody
     /// has heard of yet.

@@ -352,7 +352,11 @@ impl ProcessHost for ScriptedHost {
             let _ = ended.send(exit);
         });
         let exit: ExitFuture = Box::pin(async move { end.await.expect("every process ends by a word") });
-        Ok(Spawned { pid, exit, group: None, tracking: Tracking::Subreaper })
+        Ok(Spawned { pid, exit, group: None })
+    }
+
+    fn tracking(&self) -> Tracking {
+        Tracking::Subreaper
     }
 
     fn follow(&self, _pid: i32) -> ExitFuture {

@@ -111,7 +111,7 @@ impl Job {
             let mut view = self.view.lock();
             view.pid = process.pid;
             view.logs = Some(Arc::downgrade(&process.files));
-            view.process_tree = view.spec.treekill.then_some(process.kin.tracking);
+            view.process_tree = view.spec.treekill.then_some(process.kin.tracking(&*self.context.host));
             view.version.clone_from(&process.version);
             view.spec.clone()
         };

@@ -145,7 +145,6 @@ pub(crate) async fn start(context: &Arc<Context>, view: View) -> Result<Process,
             root_ended: false,
             id,
             started: at,
-            tracking: started.spawned.tracking,
             group: started.spawned.group,
         },
         messages,
@@ -240,6 +239,7 @@ fn spawn(
         uid: spec.uid,
         gid: spec.gid,
         descriptors: [input_theirs, out_theirs, error_theirs, channel],
+        own_session: !spec.cluster,
         is_app: true,
     };
     let spawned = context.host.spawn(launch).map_err(|error| {

@@ -34,13 +34,15 @@ pub(super) fn spawn(launch: &Launch) -> io::Result<i32> {
         .stderr(Stdio::from(error.try_clone()?));
     let channel = channel.as_raw_fd();
     let uid = launch.uid;
+    let own_session = launch.own_session;
     // Without a group of its own an app of another user gets that user's, never the daemon's.
     let gid = launch.gid.or_else(|| uid.map(primary_group));
     // SAFETY: only async-signal-safe calls happen between fork and exec.
     unsafe {
         command.pre_exec(move || {
             let check = |code| if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
-            if libc::setsid() < 0 {
+            let standing = if own_session { libc::setsid() } else { libc::setpgid(0, 0) };
+            if standing < 0 {
                 return Err(io::Error::last_os_error());
             }
             // The thread that starts it leaves the daemon's signals to another one.

@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use super::forked;
 use super::unix::{Exit, Launch, Sample, Signal, Standing, watch_descriptor};
 
-/// Starts the process as leader of a new session.
+/// Starts the process as leader of a new group, and of a new session if it is to have one.
 ///
 /// Without a change of user it goes through `posix_spawn` (a `vfork` inside: the cost does not grow
 /// with the daemon); a change of user needs code between fork and exec.
@@ -81,7 +81,13 @@ fn posix_spawn(launch: &Launch) -> io::Result<i32> {
     // SAFETY: glibc copies the path; it is NUL-terminated.
     check(unsafe { libc::posix_spawn_file_actions_addchdir_np(&raw mut actions.0, launch.folder.as_ptr()) })?;
 
-    let flags = libc::POSIX_SPAWN_SETSID
+    // The group is 0, the child's own number, unless told otherwise.
+    let standing = if launch.own_session {
+        libc::POSIX_SPAWN_SETSID
+    } else {
+        libc::POSIX_SPAWN_SETPGROUP as libc::c_short
+    };
+    let flags = standing
         | libc::POSIX_SPAWN_SETSIGDEF as libc::c_short
         | libc::POSIX_SPAWN_SETSIGMASK as libc::c_short;
     let mut all = MaybeUninit::uninit();

@@ -12,7 +12,7 @@ use super::forked;
 use super::succession::leave_signals_to_others;
 use super::unix::{Exit, Launch, Sample, Signal, Standing, send_signal};
 
-/// Starts the process as leader of a new session.
+/// Starts the process as leader of a new group, and of a new session if it is to have one.
 ///
 /// # Errors
 /// What `chdir`, `setuid` or `exec` said in the child.

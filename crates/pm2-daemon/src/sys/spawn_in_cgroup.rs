@@ -164,7 +164,8 @@ impl Plan<'_> {
         // SAFETY: system calls only, on memory that was prepared. Users are changed without glibc, which would tell
         // threads that are not there.
         unsafe {
-            check(libc::setsid().into())?;
+            let standing = if self.launch.own_session { libc::setsid() } else { libc::setpgid(0, 0) };
+            check(standing.into())?;
             let mut usual: libc::sigaction = std::mem::zeroed();
             usual.sa_sigaction = libc::SIG_DFL;
             for signal in 1..=64 {

@@ -19,6 +19,8 @@ pub(crate) struct Launch {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) descriptors: [OwnedFd; 4],
+    /// It leads a session of its own; else only a process group, in the session of the daemon.
+    pub(crate) own_session: bool,
     /// It is an app: whoever it starts is to be found.
     pub(crate) is_app: bool,
 }

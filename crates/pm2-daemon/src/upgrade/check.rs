@@ -90,6 +90,7 @@ fn launch(program: &Path, output: OwnedFd) -> io::Result<Launch> {
         uid: None,
         gid: None,
         descriptors: [null()?, output.try_clone()?, output, null()?],
+        own_session: true,
         is_app: false,
     })
 }

@@ -3,12 +3,11 @@
 use serde_json::{Value, json};
 use tokio::join;
 
-use super::stage::trace_in;
+use super::stage::trace_with;
 use super::{Stage, trace};
 use crate::host::scripted::Script;
 
 const READY: &str = "\"ready\"";
-const BEGIN: &str = "2026-03-04T12:00:00";
 
 fn worker(listens: u64) -> Script {
     Script::new().comes_online(10).listens(listens).drains(300)
@@ -21,12 +20,17 @@ fn options(stage: &Stage, more: Value) -> Value {
     options
 }
 
+/// Starts an app and lets it come to rest.
+async fn serve(stage: &Stage, name: &str, more: Value) {
+    stage.start(name, options(stage, more)).await;
+    stage.pass(5000).await;
+}
+
 #[test]
 fn reload() {
     trace("reload", async |stage| {
         stage.script("web", [worker(50), worker(700)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.reload(0).await;
         stage.pass(1000).await;
     });
@@ -36,8 +40,7 @@ fn reload() {
 fn reload_of_a_crash() {
     trace("reload-of-a-crash", async |stage| {
         stage.script("web", [worker(50), Script::new().comes_online(10).exits(200, 1)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.reload(0).await;
         stage.pass(10_000).await;
     });
@@ -47,8 +50,7 @@ fn reload_of_a_crash() {
 fn reload_that_takes_too_long() {
     trace("reload-that-takes-too-long", async |stage| {
         stage.script("web", [worker(50), worker(3500)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.reload(0).await;
         stage.pass(10_000).await;
     });
@@ -58,8 +60,7 @@ fn reload_that_takes_too_long() {
 fn reload_that_cannot_start() {
     trace("reload-that-cannot-start", async |stage| {
         stage.script("web", [worker(50), Script::refused(libc::EAGAIN)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.reload(0).await;
         stage.pass(1000).await;
     });
@@ -69,8 +70,7 @@ fn reload_that_cannot_start() {
 fn reload_with_wait_ready() {
     trace("reload-with-wait-ready", async |stage| {
         stage.script("web", [worker(50).says(80, READY), worker(100).says(1500, READY)]);
-        stage.start("web", options(stage, json!({"wait_ready": true}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({"wait_ready": true})).await;
         stage.reload(0).await;
     });
 }
@@ -79,8 +79,7 @@ fn reload_with_wait_ready() {
 fn reload_never_ready() {
     trace("reload-never-ready", async |stage| {
         stage.script("web", [worker(50).says(80, READY), worker(100)]);
-        stage.start("web", options(stage, json!({"wait_ready": true, "listen_timeout": 900}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({"wait_ready": true, "listen_timeout": 900})).await;
         stage.reload(0).await;
     });
 }
@@ -90,8 +89,7 @@ fn reload_never_ready() {
 fn reload_of_a_worker_that_does_not_listen() {
     trace("reload-of-a-worker-that-does-not-listen", async |stage| {
         stage.script("job", [Script::new().comes_online(10)]);
-        stage.start("job", options(stage, json!({"listen_timeout": 1000}))).await;
-        stage.pass(5000).await;
+        serve(stage, "job", json!({"listen_timeout": 1000})).await;
         stage.reload(0).await;
         stage.pass(1000).await;
     });
@@ -100,10 +98,9 @@ fn reload_of_a_worker_that_does_not_listen() {
 /// PM2's way.
 #[test]
 fn blind_reload() {
-    trace_in("blind-reload", &[("PM2_RS_BLIND_RELOAD", "1")], BEGIN, async |stage| {
+    trace_with("blind-reload", &[("PM2_RS_BLIND_RELOAD", "1")], async |stage| {
         stage.script("web", [worker(50), Script::new().comes_online(10).exits(200, 1), worker(50)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.reload(0).await;
         stage.pass(1000).await;
     });
@@ -114,8 +111,7 @@ fn reload_of_a_worker_that_does_not_drain() {
     trace("reload-of-a-worker-that-does-not-drain", async |stage| {
         let stubborn = Script::new().comes_online(10).listens(50).ignores(libc::SIGINT);
         stage.script("web", [stubborn, worker(50)]);
-        stage.start("web", options(stage, json!({"kill_timeout": 800}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({"kill_timeout": 800})).await;
         stage.reload(0).await;
     });
 }
@@ -125,8 +121,7 @@ fn soft_reload() {
     trace("soft-reload", async |stage| {
         let polite = Script::new().comes_online(10).listens(50).shuts_down(2000, 0);
         stage.script("web", [polite, worker(50)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.soft_reload(0).await;
     });
 }
@@ -135,8 +130,7 @@ fn soft_reload() {
 fn soft_reload_ignored() {
     trace("soft-reload-ignored", async |stage| {
         stage.script("web", [Script::new().comes_online(10).listens(50), worker(50)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.soft_reload(0).await;
     });
 }
@@ -145,8 +139,7 @@ fn soft_reload_ignored() {
 fn reload_and_reload() {
     trace("reload-and-reload", async |stage| {
         stage.script("web", [worker(50), worker(500)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         join!(stage.reload(0), stage.reload(0));
         stage.pass(1000).await;
     });
@@ -156,8 +149,7 @@ fn reload_and_reload() {
 fn stop_during_reload() {
     trace("stop-during-reload", async |stage| {
         stage.script("web", [worker(50), worker(500)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         join!(stage.reload(0), async {
             stage.pass(200).await;
             stage.stop(0).await;
@@ -170,8 +162,7 @@ fn stop_while_the_old_worker_drains() {
     trace("stop-while-the-old-worker-drains", async |stage| {
         let slow = Script::new().comes_online(10).listens(50).obeys(libc::SIGINT, 100, 0);
         stage.script("web", [slow, worker(50)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         join!(stage.reload(0), async {
             stage.pass(200).await;
             stage.stop(0).await;
@@ -183,8 +174,7 @@ fn stop_while_the_old_worker_drains() {
 fn restart_during_reload() {
     trace("restart-during-reload", async |stage| {
         stage.script("web", [worker(50), worker(500), worker(50)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         join!(stage.reload(0), async {
             stage.pass(200).await;
             stage.restart(0).await;
@@ -229,8 +219,7 @@ fn reload_of_a_fork_app() {
 fn reload_of_a_stopped_app() {
     trace("reload-of-a-stopped-app", async |stage| {
         stage.script("web", [worker(50)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         stage.stop(0).await;
         stage.pass(1000).await;
         stage.reload(0).await;
@@ -241,8 +230,7 @@ fn reload_of_a_stopped_app() {
 fn worker_crash() {
     trace("worker-crash", async |stage| {
         stage.script("web", [worker(50).exits(2000, 1), worker(50)]);
-        stage.start("web", options(stage, json!({"instances": 2}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({"instances": 2})).await;
     });
 }
 
@@ -251,8 +239,7 @@ fn worker_crash() {
 fn scale_down_of_workers() {
     trace("scale-down-of-workers", async |stage| {
         stage.script("web", [worker(50)]);
-        stage.start("web", options(stage, json!({"instances": 2}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({"instances": 2})).await;
         stage.delete(0).await;
         stage.pass(1000).await;
         // Nobody goes on.
@@ -264,8 +251,7 @@ fn scale_down_of_workers() {
 fn the_daemon_ends_during_a_reload() {
     trace("the-daemon-ends-during-a-reload", async |stage| {
         stage.script("web", [worker(50).ignores(libc::SIGINT), worker(2000)]);
-        stage.start("web", options(stage, json!({}))).await;
-        stage.pass(5000).await;
+        serve(stage, "web", json!({})).await;
         join!(stage.reload(0), async {
             stage.pass(200).await;
             stage.note("the daemon ends");

@@ -3,12 +3,11 @@
 use serde_json::json;
 use tokio::join;
 
-use super::stage::trace_in;
+use super::stage::trace_with;
 use super::trace;
 use crate::host::scripted::Script;
 
 const READY: &str = "\"ready\"";
-const BEGIN: &str = "2026-03-04T12:00:00";
 
 #[test]
 fn ready() {
@@ -64,16 +63,11 @@ fn listen_timeout() {
 
 #[test]
 fn listen_timeout_of_the_daemon() {
-    trace_in(
-        "listen-timeout-of-the-daemon",
-        &[("PM2_GRACEFUL_LISTEN_TIMEOUT", "500")],
-        BEGIN,
-        async |stage| {
-            stage.script("web", [Script::new()]);
-            // 0 is the daemon's.
-            stage.start("web", json!({"wait_ready": true, "listen_timeout": 0})).await;
-        },
-    );
+    trace_with("listen-timeout-of-the-daemon", &[("PM2_GRACEFUL_LISTEN_TIMEOUT", "500")], async |stage| {
+        stage.script("web", [Script::new()]);
+        // 0 is the daemon's.
+        stage.start("web", json!({"wait_ready": true, "listen_timeout": 0})).await;
+    });
 }
 
 #[test]

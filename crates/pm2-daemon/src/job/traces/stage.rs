@@ -28,16 +28,20 @@ const BEGIN: &str = "2026-03-04T12:00:00";
 
 /// Plays and compares with the file of that name.
 pub(super) fn trace(name: &str, play: impl AsyncFnOnce(&Stage)) {
-    trace_in(name, &[], BEGIN, play);
+    trace_with(name, &[], play);
 }
 
-/// The same with variables for the daemon, from another local date on.
-pub(super) fn trace_in(
-    name: &str,
-    environment: &[(&str, &str)],
-    begin: &str,
-    play: impl AsyncFnOnce(&Stage),
-) {
+/// The same with variables for the daemon.
+pub(super) fn trace_with(name: &str, environment: &[(&str, &str)], play: impl AsyncFnOnce(&Stage)) {
+    compare(name, environment, BEGIN, play);
+}
+
+/// The same from another local date on.
+pub(super) fn trace_from(begin: &str, name: &str, play: impl AsyncFnOnce(&Stage)) {
+    compare(name, &[], begin, play);
+}
+
+fn compare(name: &str, environment: &[(&str, &str)], begin: &str, play: impl AsyncFnOnce(&Stage)) {
     let stillness = Arc::<Stillness>::default();
     let text = stillness.runtime().block_on(async {
         let date: NaiveDateTime = begin.parse().unwrap();

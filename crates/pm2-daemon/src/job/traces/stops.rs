@@ -3,13 +3,11 @@
 use serde_json::json;
 use tokio::join;
 
-use super::stage::trace_in;
+use super::stage::trace_with;
 use super::trace;
 use crate::host::scripted::Script;
 use crate::job::Command;
 use crate::sys::Signal;
-
-const BEGIN: &str = "2026-03-04T12:00:00";
 
 #[test]
 fn stop() {
@@ -72,7 +70,7 @@ fn stop_of_a_late_listener() {
 
 #[test]
 fn kill_signal() {
-    trace_in("kill-signal", &[("PM2_KILL_SIGNAL", "SIGTERM")], BEGIN, async |stage| {
+    trace_with("kill-signal", &[("PM2_KILL_SIGNAL", "SIGTERM")], async |stage| {
         stage.script("web", [Script::new().ignores(libc::SIGINT).obeys(libc::SIGTERM, 10, 0)]);
         stage.start("web", json!({})).await;
         stage.pass(5000).await;
@@ -92,7 +90,7 @@ fn kill_timeout() {
 
 #[test]
 fn kill_timeout_of_the_daemon() {
-    trace_in("kill-timeout-of-the-daemon", &[("PM2_KILL_TIMEOUT", "300")], BEGIN, async |stage| {
+    trace_with("kill-timeout-of-the-daemon", &[("PM2_KILL_TIMEOUT", "300")], async |stage| {
         stage.script("web", [Script::new().ignores(libc::SIGINT)]);
         stage.start("web", json!({"kill_timeout": 0})).await;
         stage.pass(5000).await;
@@ -122,7 +120,7 @@ fn shutdown_with_message_ignored() {
 
 #[test]
 fn kill_use_message() {
-    trace_in("kill-use-message", &[("PM2_KILL_USE_MESSAGE", "1")], BEGIN, async |stage| {
+    trace_with("kill-use-message", &[("PM2_KILL_USE_MESSAGE", "1")], async |stage| {
         stage.script("web", [Script::new().shuts_down(50, 0)]);
         stage.start("web", json!({})).await;
         stage.pass(5000).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::join;
 
-use super::stage::{Watching, trace_in};
+use super::stage::{Watching, trace_from};
 use super::trace;
 use crate::host::scripted::Script;
 use crate::job::Command;
@@ -69,7 +69,7 @@ fn cron_with_six_fields() {
 #[test]
 fn cron_on_friday_the_thirteenth() {
     // A Wednesday.
-    trace_in("cron-on-friday-the-thirteenth", &[], "2026-03-11T20:00:00", async |stage| {
+    trace_from("2026-03-11T20:00:00", "cron-on-friday-the-thirteenth", async |stage| {
         stage.script("web", [Script::new()]);
         stage.start("web", json!({"cron_restart": "0 0 13 * 5"})).await;
         stage.pass(40 * 3_600_000).await;
@@ -94,13 +94,13 @@ fn cron_when_the_clock_changes() {
     let polite = Script::new().obeys(libc::SIGINT, 10, 0);
     let hours = 3_600_000;
     // 02:30 is skipped in the night to the 29th; it is 03:00 at once.
-    trace_in("cron-in-spring", &[], "2026-03-28T02:00:00", async |stage| {
+    trace_from("2026-03-28T02:00:00", "cron-in-spring", async |stage| {
         stage.script("web", [polite.clone()]);
         stage.start("web", json!({"cron_restart": "30 2 * * *"})).await;
         stage.pass(50 * hours).await;
     });
     // 02:30 comes twice in the night to the 25th.
-    trace_in("cron-in-autumn", &[], "2026-10-24T02:00:00", async |stage| {
+    trace_from("2026-10-24T02:00:00", "cron-in-autumn", async |stage| {
         stage.script("web", [polite]);
         stage.start("web", json!({"cron_restart": "30 2 * * *"})).await;
         stage.pass(50 * hours).await;
