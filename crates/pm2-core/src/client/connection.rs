@@ -9,11 +9,13 @@ use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::error::CallError;
 use super::outbox::{Outbox, Socket};
@@ -24,6 +26,8 @@ use crate::protocol::{self, Argument, Decoder, FrameError, Limits, Reply};
 const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
 /// Longest request sent: the most that a daemon of this project takes as one argument.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
+/// How long replies are read from a daemon that takes no requests any more.
+const LAST_REPLIES: Duration = Duration::from_secs(1);
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -202,9 +206,7 @@ impl Connection {
         if let Err((waiting, error)) = shared.expect(number, waiting) {
             return Err(refuse(waiting, error));
         }
-        if let Err(error) = self.inner.outbox.push(&frame) {
-            shared.lose(&error.to_string());
-        }
+        self.inner.outbox.push(&frame);
         Ok(number)
     }
 }
@@ -362,15 +364,15 @@ fn settle_all(decoder: &mut Decoder, input: &mut &[u8], shared: &Shared) -> Resu
 
 async fn write_requests(outbox: Arc<Outbox>, shared: Arc<Shared>) {
     let Err(error) = outbox.drain().await;
+    // The daemon has gone; what it has said before is still to be read.
+    let mut closed = shared.closed.subscribe();
+    let _ = timeout(LAST_REPLIES, closed.wait_for(|closed| *closed)).await;
     shared.lose(&error.to_string());
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::timeout;
 
     use super::*;
     use crate::protocol::{Request, decode_request, encode_success};
@@ -520,6 +522,41 @@ mod tests {
         assert_eq!(method, "small");
         server.answer(&id, "[]").await;
         assert_eq!(args_of(soon(call).await.unwrap()), "[]");
+    }
+
+    #[tokio::test]
+    async fn what_a_daemon_has_said_at_last_is_heard() {
+        let (client, mut server) = pair();
+        let calls: Vec<_> = (0..2)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.call("m", "[{}]").await })
+            })
+            .collect();
+        for _ in 0..2 {
+            let (id, _) = soon(server.request()).await;
+            server.answer(&id, "[7]").await;
+        }
+        drop(server);
+        // It cannot be written; the answers to the others have not been looked at.
+        client.send("m", "[{}]").unwrap();
+        for call in calls {
+            assert_eq!(args_of(soon(call).await.unwrap()), "[7]");
+        }
+        soon(client.closed()).await;
+    }
+
+    /// Larger than any buffer of the system, so that most of it waits.
+    #[tokio::test]
+    async fn requests_arrive_whole_and_in_order() {
+        let (client, mut server) = pair();
+        let sizes = [3_000_000, 10, 500_000, 0, 1];
+        for (number, size) in sizes.into_iter().enumerate() {
+            client.send(&format!("m{number}"), &format!("[\"{}\"]", "x".repeat(size))).unwrap();
+        }
+        for number in 0..sizes.len() {
+            assert_eq!(soon(server.request()).await.1, format!("m{number}"));
+        }
     }
 
     #[tokio::test]

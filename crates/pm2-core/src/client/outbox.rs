@@ -38,23 +38,20 @@ impl Outbox {
     }
 
     /// Writes a frame, or keeps what the socket does not take now. Never blocks; from any thread.
-    ///
-    /// # Errors
-    /// The system's: nothing can be written any more.
-    pub(super) fn push(&self, frame: &[u8]) -> io::Result<()> {
+    pub(super) fn push(&self, frame: &[u8]) {
         let mut state = self.lock();
-        let count = if state.waiting.is_empty() { state.write(frame)? } else { 0 };
+        // An error comes again, to whoever drains.
+        let count = if state.waiting.is_empty() { state.write(frame).unwrap_or(0) } else { 0 };
         if count < frame.len() {
             state.waiting.extend_from_slice(&frame[count..]);
             self.more.notify_one();
         }
-        Ok(())
     }
 
     /// Writes what is kept, for ever.
     ///
     /// # Errors
-    /// As [`Outbox::push`].
+    /// The system's: nothing can be written any more.
     pub(super) async fn drain(&self) -> io::Result<Infallible> {
         loop {
             self.more.notified().await;
