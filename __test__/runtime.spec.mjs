@@ -72,6 +72,22 @@ test('child processes and worker threads are left alone', async (t) => {
   ])
 })
 
+// Whoever is not root cannot become somebody else.
+if (process.getuid() === 0) {
+  test('an app that has given up being root starts worker threads', async (t) => {
+    const { lines, ended } = await runApp(
+      t,
+      `${print} process.setgid(65534)
+       process.setuid(65534)
+       const { Worker } = require('node:worker_threads')
+       const worker = new Worker("require('node:worker_threads').parentPort.postMessage(process.getuid())", { eval: true })
+       worker.on('message', print).on('error', ({ message }) => print(message))`
+    )
+    await ended()
+    t.deepEqual(await lines(), [65534])
+  })
+}
+
 test('an ES module sees the channel too', async (t) => {
   const { lines, ended } = await runApp(
     t,

@@ -123,6 +123,28 @@ fn an_attached_daemon_still_ends_with_its_owner() {
 }
 
 #[test]
+fn the_file_that_apps_were_started_with_stays_and_is_looked_after() {
+    let (home, mut client) = daemon();
+    let start = |client: &mut Client, name: &str, id: u64| {
+        client.start(home.node(name, "setInterval(() => {}, 1000)"));
+        // The first thing that the file tells; its path is in the command line.
+        let entry = client.until("loaded", id, |entry| entry["pm2_env"]["node_version"].is_string());
+        let words = fs::read_to_string(format!("/proc/{}/cmdline", pid_of(&entry))).unwrap();
+        PathBuf::from(words.split('\0').skip_while(|word| *word != "--require").nth(1).unwrap())
+    };
+    let before = start(&mut client, "before", 0);
+    home.upgrade(None).unwrap();
+    assert!(before.exists());
+    fs::remove_file(&before).unwrap();
+    let mut client = home.client();
+    assert_eq!(start(&mut client, "after", 1), before);
+    assert!(before.exists());
+    assert!(home.run(&["kill"]).status.success());
+    // Nothing is left outside the home.
+    assert!(before.starts_with(&home.dir) || !before.exists());
+}
+
+#[test]
 fn kill_ends_everything_after_an_upgrade() {
     let (home, mut client) = daemon();
     client.start(home.shell("tree", "sleep 3600 & sleep 3601 & wait"));

@@ -13,7 +13,7 @@ use crate::handover::EngineState;
 use crate::host::{ExitFuture, ProcessHost};
 use crate::journal::Journal;
 use crate::logs::LogWriter;
-use crate::runtime_file::RuntimeFile;
+use crate::runtime_file::{Places, RuntimeFile};
 use crate::settings::Settings;
 use crate::tally::Tally;
 use crate::watch::Watches;
@@ -125,7 +125,9 @@ impl Context {
         state.announced = self.is_end_announced();
         state.next_worker = self.next_worker.load(Ordering::Relaxed);
         state.next_pump = self.logs.latest();
-        state.runtime_folder = self.runtime_file.public_folder();
+        let runtime = self.runtime_file.places();
+        state.runtime_folder = runtime.public;
+        state.runtime_files = runtime.handed_out.into_iter().collect();
         state.survivors = self.survivors.lock().iter().map(|(pid, worker)| (*pid, *worker)).collect();
     }
 
@@ -134,7 +136,10 @@ impl Context {
         self.announced.store(state.announced, Ordering::Relaxed);
         self.next_worker.store(state.next_worker, Ordering::Relaxed);
         self.logs.number_from(state.next_pump);
-        self.runtime_file.set_public_folder(state.runtime_folder.clone());
+        self.runtime_file.set_places(Places {
+            public: state.runtime_folder.clone(),
+            handed_out: state.runtime_files.iter().cloned().collect(),
+        });
         for (pid, worker) in &state.survivors {
             if !self.survivors.lock().contains_key(pid) {
                 self.outlive(*pid, *worker, self.host.follow(*pid));

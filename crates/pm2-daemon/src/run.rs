@@ -211,10 +211,14 @@ async fn serve(
         }
     };
     tokio::pin!(restoring);
+    let context = engine.supervisor.context.clone();
+    let keeping = context.runtime_file.keep();
+    tokio::pin!(keeping);
     let mut is_restored = goes_on;
     let ending = loop {
         tokio::select! {
             ending = &mut wishes.ended => break ending.unwrap_or(Ending::Signal),
+            () = &mut keeping => {}
             () = owner_gone(), if options.lifetime == Lifetime::Attached => break Ending::OwnerGone,
             () = &mut restoring, if !is_restored => {
                 is_restored = true;

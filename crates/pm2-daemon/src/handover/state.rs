@@ -70,7 +70,10 @@ pub(crate) struct EngineState {
     pub(crate) next_worker: u64,
     pub(crate) next_pump: u64,
     /// The folder of the runtime file for apps of other users.
-    pub(crate) runtime_folder: Option<String>,
+    pub(crate) runtime_folder: Option<PathBuf>,
+    /// The runtime files that apps were started with.
+    #[serde(default)]
+    pub(crate) runtime_files: Vec<PathBuf>,
     /// Processes that could not be stopped, each with its worker.
     pub(crate) survivors: Vec<(i32, Option<u64>)>,
     pub(crate) samples: Vec<SampleState>,
