@@ -3,7 +3,7 @@ import test from 'ava'
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { makeHome } from './helpers/home.mjs'
-import { nodes } from './helpers/nodes.mjs'
+import { atLeast, nodes } from './helpers/nodes.mjs'
 import { waitFor } from './helpers/wait.mjs'
 
 /** Starts a script and gives what it prints, as JSON lines. */
@@ -70,6 +70,25 @@ test('child processes and worker threads are left alone', async (t) => {
     ['worker', 'undefined'],
     [[], false]
   ])
+})
+
+test('what NODE_OPTIONS preloads has the channel, and the end of the app is a natural one', async (t) => {
+  const { pm2, folder } = await makeHome(t)
+  const preload = path.join(folder, 'preload.cjs')
+  const script = path.join(folder, 'app.js')
+  await writeFile(preload, `process.send({ type: 'early', data: 1 })\nprocess.once('message', ({ data }) => process.send({ type: 'got', data }))`)
+  await writeFile(script, '')
+  const said = []
+  ;(await pm2.launchBus()).on('*', (topic, packet) => said.push([topic, packet.data ?? packet.event]))
+  await pm2.start({ script, name: 'app', env: { NODE_OPTIONS: `--no-warnings --require ${preload}` } })
+  await waitFor(() => said.some(([topic]) => topic === 'early'))
+  const id = (await pm2.list())[0].pm_id
+  await pm2.sendDataToProcessId({ id, topic: 'x', data: 'ä' })
+  await waitFor(() => said.some(([, event]) => event === 'exit'))
+  t.deepEqual(said.filter(([topic]) => ['early', 'got'].includes(topic)), [['early', 1], ['got', 'ä']])
+  const [{ pm2_env }] = await pm2.describe('app')
+  t.is(pm2_env.unstable_restarts, 0)
+  t.is(pm2_env.node_version, process.versions.node)
 })
 
 // Whoever is not root cannot become somebody else.
@@ -187,6 +206,23 @@ for (const { path: node, version } of nodes) {
       if (mode === 'fork') await ended()
     })
   }
+
+  test(`Node ${version}: what runs under --watch keeps the channel of its parent`, async (t) => {
+    const { pm2, said, lines } = await runApp(
+      t,
+      `${print} print('runs')
+       process.send({ type: 'own', data: 1 })
+       setTimeout(() => print('on'), 200)
+       setTimeout(() => {}, 20000)`,
+      { bus: true, app: { interpreter: node, node_args: ['--watch'] } }
+    )
+    await waitFor(async () => (await lines().catch(() => [])).length === 2)
+    t.deepEqual(await lines(), ['runs', 'on'])
+    const [{ pm2_env }] = await pm2.describe('app')
+    t.is(pm2_env.status, 'online')
+    // Before that, what it sends goes no further than to the process that watches.
+    if (atLeast({ version }, '20.0.0')) await waitFor(() => said.some(({ topic }) => topic === 'own'))
+  })
 
   test(`Node ${version}: workers, children and grandchildren get nothing of it`, async (t) => {
     const { said, lines, ended } = await runApp(

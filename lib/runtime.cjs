@@ -8,23 +8,20 @@ const at = execArgv.findIndex((word, i) => word === '--require' && execArgv[i + 
 if (at >= 0) execArgv.splice(at, 2);
 delete require.cache[__filename];
 
+// Set in fork mode. The process that `--watch` starts inherits it, but has a parent and a channel of its own.
 const channel = Number(env.PM2_RS_CHANNEL_FD);
 delete env.PM2_RS_CHANNEL_FD;
 
-let opened = !channel;
 let sending = process.send;
+let opened = !channel || sending !== undefined;
 
 // Worker threads load this file too; there `process.chdir` is a function that only throws.
 if (!process.chdir.disabled && (channel || sending)) {
   say({ node_version: process.versions.node });
-  if (opened) {
-    // A cluster worker: Node has opened the channel before this file was loaded.
-    drainWhenTold();
-  } else {
-    openOnFirstUse(channel);
-    // That there is nothing left to do is no crash, however soon; not so `process.exit()`.
-    process.once('beforeExit', () => say({ cmd: 'NODE_PM2RS', act: 'done' }));
-  }
+  if (!opened) openOnFirstUse(channel);
+  // That there is nothing left to do is no crash, however soon; not so `process.exit()`.
+  if (channel) process.once('beforeExit', () => say({ cmd: 'NODE_PM2RS', act: 'done' }));
+  else drainWhenTold();
 
   waitForWrites('stdout');
   waitForWrites('stderr');

@@ -12,8 +12,8 @@ use crate::supervisor::identity::instance_variable;
 /// Where programs are looked for when the app's environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Tells the app runtime which descriptor is the IPC channel; it removes the variable.
-const LAZY_CHANNEL: &str = "PM2_RS_CHANNEL_FD";
+/// Tells the app runtime in fork mode which descriptor is the IPC channel; it removes the variable.
+const CHANNEL: &str = "PM2_RS_CHANNEL_FD";
 
 /// What the environment says about the running process besides the description.
 pub(crate) struct RuntimeVariables {
@@ -148,15 +148,16 @@ fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables, preloaded: 
             variables.insert(key.to_owned(), value);
         }
     }
-    // The app runtime opens the channel when the app first uses it; a cluster worker, and everything
-    // that is not Node with the runtime, has it from the start.
-    let lazily = preloaded && runtime.worker.is_none();
-    for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", LAZY_CHANNEL] {
+    for name in ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", CHANNEL] {
         variables.shift_remove(name);
     }
-    if lazily {
-        variables.insert(LAZY_CHANNEL.to_owned(), 3.into());
-    } else {
+    let has_opener = preloaded && runtime.worker.is_none();
+    if has_opener {
+        variables.insert(CHANNEL.to_owned(), 3.into());
+    }
+    // The app runtime opens the channel when the app first uses it; a cluster worker, and everything
+    // that is not Node with the runtime, has it from the start, and what runs before the runtime as well.
+    if !has_opener || is_preceded(app, &variables) {
         variables.insert("NODE_CHANNEL_FD".to_owned(), 3.into());
         variables.insert("NODE_CHANNEL_SERIALIZATION_MODE".to_owned(), "json".into());
     }
@@ -166,6 +167,18 @@ fn environment(app: &Map<String, Value>, runtime: &RuntimeVariables, preloaded: 
         variables.insert("NODE_UNIQUE_ID".to_owned(), worker.into());
     }
     variables
+}
+
+/// Whether Node runs code before the app runtime: modules that `NODE_OPTIONS` names, and the process that watches
+/// files for `--watch` and passes messages on.
+fn is_preceded(app: &Map<String, Value>, variables: &Map<String, Value>) -> bool {
+    let options = variables.get("NODE_OPTIONS").and_then(Value::as_str).unwrap_or_default();
+    let requires = |word: &str| {
+        let name = word.trim_matches('"').split('=').next().unwrap_or_default();
+        matches!(name, "-r" | "--require")
+    };
+    options.split_ascii_whitespace().any(requires)
+        || list(app.get("node_args")).iter().any(|word| word.starts_with("--watch"))
 }
 
 /// The number of this instance among those of its name.
@@ -343,6 +356,27 @@ mod tests {
         for absent in ["args=", "filter_env=", "o=", "z=", "env=", "B=C", "NODE_UNIQUE_ID="] {
             assert!(!environment.iter().any(|pair| pair.starts_with(absent)), "{absent} in {environment:?}");
         }
+    }
+
+    #[test]
+    fn the_channel_is_open_from_the_start_where_something_runs_before_the_runtime() {
+        let check = |env: Value, node_args: &[&str], expected: bool| {
+            let app = json!({
+                "exec_interpreter": "sh", "node_args": node_args, "pm_exec_path": "/a", "pm_cwd": "/", "env": env
+            });
+            let command = build(app).unwrap();
+            let environment = words(&command.environment);
+            assert!(environment.contains(&"PM2_RS_CHANNEL_FD=3"));
+            assert_eq!(environment.contains(&"NODE_CHANNEL_FD=3"), expected, "{environment:?}");
+        };
+        check(json!({}), &[], false);
+        check(json!({"NODE_CHANNEL_FD": "7"}), &["--require", "/b.js"], false);
+        check(json!({"NODE_OPTIONS": "--max-old-space-size=64 --import /b.mjs"}), &[], false);
+        check(json!({"NODE_OPTIONS": "--trace-gc --require /b.js"}), &[], true);
+        check(json!({"NODE_OPTIONS": "-r /b.js"}), &[], true);
+        check(json!({"NODE_OPTIONS": "\"--require=/b c.js\""}), &[], true);
+        check(json!({}), &["--watch"], true);
+        check(json!({}), &["--watch-path=/b"], true);
     }
 
     #[test]
