@@ -193,6 +193,25 @@ for (const { path: node, version } of nodes) {
       t.is(messages.length, 8)
     })
 
+    test(`Node ${version}, ${mode}: places are those of the source, unless disable_source_map_support`, async (t) => {
+      const { pm2, folder } = await makeHome(t)
+      const file = (name) => path.join(folder, name)
+      await writeFile(file('app.ts'), `\n\n\n\nthrow new Error('mapped')\n`)
+      await writeFile(file('app.js'), `throw new Error('mapped')\n//# sourceMappingURL=app.js.map\n`)
+      const map = { version: 3, sources: ['app.ts'], names: [], mappings: 'AAIA,MAAM,IAAI,KAAK,CAAC,QAAQ,CAAC' }
+      await writeFile(file('app.js.map'), JSON.stringify(map))
+      const said = []
+      ;(await pm2.launchBus()).on('process:exception', ({ data, process }) => said.push([process.name, data.callsite]))
+      const options = { ...app, script: file('app.js'), autorestart: false }
+      const [on] = await pm2.start({ ...options, name: 'on' })
+      const [off] = await pm2.start({ ...options, name: 'off', disable_source_map_support: true })
+      await waitFor(() => said.length === 2)
+      t.deepEqual(said.sort().reverse(), [['on', `${file('app.ts')}:5`], ['off', `${file('app.js')}:1`]])
+      const log = ({ pm2_env }) => readFile(pm2_env.pm_err_log_path, 'utf8')
+      await waitFor(async () => (await log(on)).includes(`${file('app.ts')}:5:7)`))
+      await waitFor(async () => (await log(off)).includes(`${file('app.js')}:1:7)`))
+    })
+
     test(`Node ${version}, ${mode}: metrics come without keeping the app alive or its channel open`, async (t) => {
       const { pm2, ended } = await runApp(t, `setTimeout(() => {}, 2500)`, { app })
       const names = ['Heap Size', 'Heap Usage', 'Used Heap Size', 'Active requests', 'Active handles', 'Event Loop Latency', 'Event Loop Latency p95']

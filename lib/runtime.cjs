@@ -17,6 +17,7 @@ let opened = !channel || sending !== undefined;
 
 // Worker threads load this file too; there `process.chdir` is a function that only throws.
 if (!process.chdir.disabled && (channel || sending)) {
+  if (env.disable_source_map_support !== 'true') process.setSourceMapsEnabled(true);
   say({ node_version: process.versions.node });
   if (!opened) openOnFirstUse(channel);
   // That there is nothing left to do is no crash, however soon; not so `process.exit()`.
