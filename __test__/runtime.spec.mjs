@@ -91,6 +91,23 @@ test('what NODE_OPTIONS preloads has the channel, and the end of the app is a na
   t.is(pm2_env.node_version, process.versions.node)
 })
 
+test('a report that does not fit into the channel at once comes whole, and so does what follows', async (t) => {
+  const { said, ended } = await runApp(
+    t,
+    `process.on('uncaughtException', (error) => {
+       if (error.message[0] === 'c') process.exit()
+     })
+     setTimeout(() => { throw new Error('a'.repeat(6e5)) }, 20)
+     setTimeout(() => { throw new Error('b'.repeat(6e5)) }, 40)
+     setTimeout(() => { throw new Error('c'.repeat(6e5)) }, 80)`,
+    { bus: true }
+  )
+  await ended()
+  const told = () => said.filter(({ topic }) => topic === 'process:exception').map(({ packet }) => packet.data.message)
+  await waitFor(() => told().length === 3)
+  t.deepEqual(told().map((message) => [message[0], message.length]), [['a', 6e5], ['b', 6e5], ['c', 6e5]])
+})
+
 // Whoever is not root cannot become somebody else.
 if (process.getuid() === 0) {
   test('an app that has given up being root starts worker threads', async (t) => {

@@ -59,17 +59,26 @@ function waitForWrites(name) {
   });
 }
 
-// Never waits, never throws: what cannot be sent is lost.
-function say(message) {
+// Never throws: what cannot be sent is lost. Waits for the daemon only to the end of a message it has begun, which
+// would swallow the next one otherwise, and to begin one when told to.
+function say(message, patiently) {
   if (opened) {
     if (process.connected) sending.call(process, message, () => {});
     return;
   }
-  try {
-    require('fs').writeSync(channel, `${JSON.stringify(message)}\n`);
-  } catch {
-    // The daemon is gone, or does not read.
-  }
+  let text;
+  let at = 0;
+  let waits = 0;
+  do {
+    try {
+      text ??= Buffer.from(`${JSON.stringify(message)}\n`);
+      at += require('fs').writeSync(channel, text, at);
+    } catch ({ code }) {
+      // The daemon is gone, or has not read for seconds.
+      if (code !== 'EAGAIN' || (at === 0 && !patiently) || waits++ > 5000) return;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  } while (at < text.length);
 }
 
 // What npm pm2 shows of every Node app: every second while it works, ever more seldom while it does nothing.
@@ -135,7 +144,7 @@ function report(reason) {
       data = withoutPlace(Object.prototype.toString.call(reason));
     }
   }
-  say({ type: 'process:exception', data });
+  say({ type: 'process:exception', data }, true);
 }
 
 function withoutPlace(message) {
