@@ -210,6 +210,48 @@ for (const { path: node, version } of nodes) {
       t.is(messages.length, 8)
     })
 
+    test(`Node ${version}, ${mode}: errors keep what can be told, and those that are handled are not told`, async (t) => {
+      const { said, lines, ended } = await runApp(
+        t,
+        `${print}
+         const getter = { enumerable: true, get() { throw new Error('getter') } }
+         const name = (text) => Object.assign(new RangeError(text), { code: text.toUpperCase() })
+         const errors = [
+           Object.assign(name('number'), { n: 10n }),
+           Object.defineProperty(name('getter'), 'x', getter),
+           Object.assign(name('json'), { toJSON: () => 'json' }),
+           Object.defineProperty(name('proto'), '__proto__', { value: { message: 'no' }, enumerable: true }),
+           Object.defineProperty(name('stack'), 'stack', getter),
+           { [Symbol.for('nodejs.util.inspect.custom')]: getter.get, toJSON: getter.get, get [Symbol.toStringTag]() { throw 5 } },
+         ]
+         process.once('uncaughtException', () => {})
+         const domain = require('node:domain').create()
+         const next = () => {
+           if (errors.length > 0) {
+             process.once('uncaughtException', () => setTimeout(next, 5))
+             throw errors.shift()
+           }
+           process.removeAllListeners('uncaughtException')
+           domain.on('error', (error) => {
+             print(error.message)
+             setTimeout(() => process.exit(), 50)
+           })
+           domain.run(() => setTimeout(() => { throw new Error('domain') }))
+         }
+         setTimeout(next, 20)`,
+        { bus: true, app }
+      )
+      await ended()
+      t.deepEqual(await lines(), ['domain'])
+      const data = exceptions(said).map(({ data }) => data)
+      t.deepEqual(
+        data.slice(0, 5).map(({ message, name, code }) => [message, name, code]),
+        ['number', 'getter', 'json', 'proto', 'stack'].map((text) => [text, 'RangeError', text.toUpperCase()])
+      )
+      t.regex(data[0].callsite, /app\.js:\d+$/)
+      t.deepEqual([data[0].n, data[4].stack, data[5].message, data.length], ['10n', 'RangeError: stack', 'Non-error value: object', 6])
+    })
+
     test(`Node ${version}, ${mode}: places are those of the source, unless disable_source_map_support`, async (t) => {
       const { pm2, folder } = await makeHome(t)
       const file = (name) => path.join(folder, name)

@@ -28,7 +28,10 @@ if (!process.chdir.disabled && (channel || sending)) {
   waitForWrites('stderr');
 
   measure();
-  process.on('uncaughtExceptionMonitor', (error) => report(error));
+  process.on('uncaughtExceptionMonitor', (error) => {
+    // A callback of the app, or of one of its domains, handles it.
+    if (!process.hasUncaughtExceptionCaptureCallback()) report(error);
+  });
   // As under PM2, an unhandled rejection is reported and the app goes on;
   // `unhandled_rejections: "strict"` keeps Node's own rule.
   if (env.unhandled_rejections !== 'strict') {
@@ -126,25 +129,33 @@ function report(reason) {
   const { inspect, types } = require('util');
   let data;
   try {
-    if (types.isNativeError(reason) || reason instanceof Error) {
-      const { message, stack, name } = reason;
-      data = { message, stack: String(stack), name };
-      for (const key of Object.keys(reason)) {
-        const value = reason[key];
-        data[key] ??= typeof value === 'object' ? inspect(value) : value;
-      }
-      Object.assign(data, origin(data.stack.slice(0, 1e4)));
-    } else data = withoutPlace(`Non-error value: ${JSON.stringify(reason)}`);
-    JSON.stringify(data);
+    if (types.isNativeError(reason) || reason instanceof Error) data = describe(reason, inspect);
+    else data = withoutPlace(`Non-error value: ${JSON.stringify(reason)}`);
   } catch {
-    // Getters that throw, numbers and circles that JSON has no form for.
+    // Numbers and circles that JSON has no form for.
     try {
       data = withoutPlace(inspect(reason));
     } catch {
-      data = withoutPlace(Object.prototype.toString.call(reason));
+      data = withoutPlace(`Non-error value: ${typeof reason}`);
     }
   }
   say({ type: 'process:exception', data }, true);
+}
+
+function describe(error, inspect) {
+  const data = { __proto__: null };
+  for (const key of ['message', 'stack', 'name', ...Object.keys(error)]) {
+    try {
+      const value = error[key];
+      if (value === undefined || typeof value === 'function') continue;
+      if (key === 'stack') data.stack ??= String(value);
+      else data[key] ??= /object|bigint/.test(typeof value) ? inspect(value) : value;
+    } catch {
+      // A getter that throws: the others count.
+    }
+  }
+  data.stack ??= `${data.name}: ${data.message}`;
+  return Object.assign(data, origin(data.stack.slice(0, 1e4)));
 }
 
 function withoutPlace(message) {
@@ -156,9 +167,10 @@ function origin(stack) {
   const frame = /^ +at (?:async |.*\()?((?:file:\/\/)?\/(?!.*\/node_modules\/).*?):(\d+):\d+\)?$/m;
   const [, place, line] = frame.exec(stack) ?? [];
   if (!place) return {};
-  const file = place[0] === '/' ? place : require('url').fileURLToPath(place);
-  const callsite = `${file}:${line}`;
+  let callsite;
   try {
+    const file = place[0] === '/' ? place : require('url').fileURLToPath(place);
+    callsite = `${file}:${line}`;
     const lines = require('fs').readFileSync(file, 'utf8').split('\n');
     const at = line - 1;
     lines[at] = lines[at].replace(/^ {2}/, '>>');
