@@ -72,6 +72,43 @@ test('child processes and worker threads are left alone', async (t) => {
   ])
 })
 
+test('a first line of output does not open the channel', async (t) => {
+  const { lines, ended } = await runApp(
+    t,
+    `${print} print(1)
+     print(Object.getOwnPropertyDescriptor(process, 'channel').get !== undefined)
+     print(process.channel.fd)`
+  )
+  await ended()
+  t.deepEqual(await lines(), [1, true, 3])
+})
+
+for (const clear of ['', "'newListener'"]) {
+  test(`an app that has removed all listeners (${clear}) hears messages`, async (t) => {
+    const { pm2, app, lines, ended } = await runApp(
+      t,
+      `${print} process.removeAllListeners(${clear})
+       process.on('message', (message) => { print(message.data); process.exit() })
+       setTimeout(() => process.exit(9), 20000)`
+    )
+    await pm2.sendDataToProcessId({ id: app.pm_id, topic: 'x', data: 1 })
+    await ended()
+    t.deepEqual(await lines(), [1])
+  })
+}
+
+test('what the app has deleted or replaced stays so when the channel opens', async (t) => {
+  const { pm2, app, lines, ended } = await runApp(
+    t,
+    `${print} delete process.send
+     Object.defineProperty(process, 'disconnect', { value: 'own', configurable: true })
+     process.on('message', (message) => { print([message.data, typeof process.send, process.disconnect, process.connected]); process.exit() })`
+  )
+  await pm2.sendDataToProcessId({ id: app.pm_id, topic: 'x', data: 1 })
+  await ended()
+  t.deepEqual(await lines(), [[1, 'undefined', 'own', true]])
+})
+
 test('what NODE_OPTIONS preloads has the channel, and the end of the app is a natural one', async (t) => {
   const { pm2, folder } = await makeHome(t)
   const preload = path.join(folder, 'preload.cjs')

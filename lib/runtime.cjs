@@ -14,6 +14,7 @@ delete env.PM2_RS_CHANNEL_FD;
 
 let sending = process.send;
 let opened = !channel || sending !== undefined;
+let hidden = false;
 
 // Worker threads load this file too; there `process.chdir` is a function that only throws.
 if (!process.chdir.disabled && (channel || sending)) {
@@ -55,7 +56,14 @@ function waitForWrites(name) {
     ...original,
     get() {
       Object.defineProperty(process, name, original);
-      const stream = process[name];
+      let stream;
+      // Node makes sure that the stream is not the channel, which is no reason to open that.
+      hidden = true;
+      try {
+        stream = process[name];
+      } finally {
+        hidden = false;
+      }
       if (stream?._type === 'pipe') stream._handle?.setBlocking?.(true);
       return stream;
     },
@@ -244,12 +252,21 @@ function drainWhenTold() {
 // start-up when NODE_CHANNEL_FD is set; what the daemon sent meanwhile lies in the socket.
 function openOnFirstUse(fd) {
   const names = ['send', 'connected', 'disconnect', 'channel'];
+  const getters = {};
   const open = () => {
+    if (opened) return;
     opened = true;
     process.removeListener('newListener', onNewListener);
+    process.removeListener('removeListener', onRemoveListener);
+    const before = names.map((name) => [name, Object.getOwnPropertyDescriptor(process, name)]);
     for (const name of names) delete process[name];
     require('child_process')._forkChild(fd, 'json');
     sending = process.send;
+    // What the app has deleted or replaced stays so.
+    for (const [name, own] of before) {
+      if (!own) delete process[name];
+      else if (own.get !== getters[name]) Object.defineProperty(process, name, own);
+    }
   };
   const onNewListener = (event, listener) => {
     if (event !== 'message' && event !== 'disconnect') return;
@@ -260,14 +277,21 @@ function openOnFirstUse(fd) {
       if (!before.has(late)) late.call(process, event, listener);
     }
   };
+  // An app that clears all listeners would never be heard of again.
+  const onRemoveListener = (event, listener) => {
+    if (listener === onNewListener) open();
+  };
   for (const name of names) {
+    const get = () => {
+      if (hidden) return undefined;
+      open();
+      return process[name];
+    };
+    getters[name] = get;
     Object.defineProperty(process, name, {
       configurable: true,
       enumerable: true,
-      get() {
-        open();
-        return process[name];
-      },
+      get,
       set(value) {
         open();
         process[name] = value;
@@ -275,4 +299,5 @@ function openOnFirstUse(fd) {
     });
   }
   process.on('newListener', onNewListener);
+  process.on('removeListener', onRemoveListener);
 }
