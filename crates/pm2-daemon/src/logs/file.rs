@@ -217,10 +217,9 @@ impl LogFile {
         }
     }
 
-    /// How it is rotated.
-    pub(super) fn plan(&self) -> Option<Arc<Plan>> {
-        let State { own, plan, .. } = &mut *self.state.lock();
-        self.shared.settings.plan(own, plan)
+    /// What the app says of its rotation.
+    pub(super) fn own(&self) -> OwnSettings {
+        self.state.lock().own.clone()
     }
 
     /// Opens the path anew.
@@ -228,9 +227,9 @@ impl LogFile {
     /// # Errors
     /// As [`LogFile::open`]; the old file stays in use then, and the path is tried again when there is something to write.
     pub(crate) fn reopen(&self) -> Result<(), LogFileError> {
-        let file = open(&self.path, self.shared.mode);
         let mut state = self.state.lock();
-        match file {
+        // Not before: a rotation in between would leave it with the file that was put away.
+        match open(&self.path, self.shared.mode) {
             Ok(file) => {
                 state.replace(file);
                 Ok(())
@@ -251,18 +250,27 @@ impl LogFile {
         }
     }
 
-    /// Rotates it now, or at the next end of a line. An empty file stays.
-    pub(super) fn rotate_by_time(&self) -> Option<Change> {
+    /// Rotates it if it has that size, now, or at the next end of a line while somebody writes to it. An empty file stays.
+    /// Gives whether it was rotated.
+    pub(super) fn rotate_from(&self, size: u64) -> Result<bool, Change> {
         let mut state = self.state.lock();
-        let State { own, plan, .. } = &mut *state;
-        let plan = self.shared.settings.plan(own, plan)?;
-        let is_file = |data: &fs::Metadata| data.is_file() && data.len() > 0;
-        state.file.as_ref()?.metadata().ok().filter(is_file)?;
-        if state.is_mid_line(&self.path) {
-            state.is_due = true;
-            return None;
+        if self.shared.is_paused() {
+            return Ok(false);
         }
-        state.rotate(&self.path, &plan, &self.shared).err().map(|error| Change::NotRotated(error.to_string()))
+        let State { own, plan, file, .. } = &mut *state;
+        let Some(plan) = self.shared.settings.plan(own, plan) else { return Ok(false) };
+        let data = file.as_ref().and_then(|file| file.metadata().ok());
+        if !data.is_some_and(|data| data.is_file() && data.len() >= size.max(1)) {
+            return Ok(false);
+        }
+        if self.n_streams.load(Ordering::Relaxed) > 0 && state.is_mid_line(&self.path) {
+            state.is_due = true;
+            return Ok(false);
+        }
+        match state.rotate(&self.path, &plan, &self.shared) {
+            Ok(_) => Ok(true),
+            Err(error) => Err(Change::NotRotated(error)),
+        }
     }
 
     /// Appends bytes. A failure loses them and is remembered; the next write tries again.
@@ -324,7 +332,7 @@ impl State {
                         Step::Rotate => {
                             match self.rotate(path, plan, shared) {
                                 Ok(new_size) => size = Some(new_size),
-                                Err(error) => changes.push(Change::NotRotated(error.to_string())),
+                                Err(error) => changes.push(Change::NotRotated(error)),
                             }
                             continue;
                         }
@@ -428,7 +436,9 @@ impl State {
         if let Some(mid_line) = self.mid_line {
             return mid_line;
         }
-        let last = File::open(path).and_then(|file| {
+        // It may be a pipe by now.
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        let last = opened.and_then(|file| {
             let length = file.metadata()?.len();
             let mut last = [b'\n'];
             if length > 0 {
@@ -455,7 +465,7 @@ impl State {
         let size = rotated.map_err(|error| format!("{}, rename '{}'", node_text(&error), path.display()))?;
         self.rotate_at = None;
         self.is_due = false;
-        shared.archive.tend(&real, plan);
+        shared.archive.tend(path, &real, plan);
         Ok(size)
     }
 

@@ -51,9 +51,7 @@ impl LogWriter {
         let report = |file: Result<Arc<LogFile>, _>| {
             file.inspect_err(|error| self.surroundings.journal.error(error)).ok()
         };
-        let table = FileTable(files.into_iter().map(open).map(report).collect());
-        self.shared.settings.changed.notify_one();
-        table
+        FileTable(files.into_iter().map(open).map(report).collect())
     }
 
     /// Stops all pumps and gives what they have; what is in the pipes stays there. The flag says that some could not be
@@ -63,6 +61,7 @@ impl LogWriter {
         files: &mut FileTable,
         descriptors: &mut Descriptors,
     ) -> (Vec<PumpState>, bool) {
+        self.shared.pause(true);
         let running: Vec<_> =
             self.pumps.lock().running.iter().map(|(number, pump)| (*number, pump.clone())).collect();
         let asked: Vec<_> = running
@@ -104,6 +103,11 @@ impl LogWriter {
                 }
             }
         }
+    }
+
+    /// Everybody is there again: what is done at certain times goes on.
+    pub(crate) fn go_on(&self) {
+        self.shared.pause(false);
     }
 
     /// The number of the latest pump.

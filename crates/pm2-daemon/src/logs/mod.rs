@@ -112,6 +112,8 @@ impl LogWriter {
         if let Some(path) = options.own_log {
             journal.rotate(OwnLog::new(path, Arc::downgrade(&shared)));
         }
+        // Nobody is there before everything that was left is.
+        shared.pause(options.since.is_some());
         let timed = timed::run(shared.clone(), options.since, journal.clone(), bus);
         std::thread::Builder::new().name("logs".to_owned()).stack_size(256 * 1024).spawn(move || {
             leave_signals_to_others();
@@ -127,6 +129,11 @@ impl LogWriter {
     /// With the words Node uses for the same failure.
     pub(crate) fn open(&self, path: &Path, own: OwnSettings) -> Result<Arc<LogFile>, LogFileError> {
         self.shared.open(path, own)
+    }
+
+    /// There are other processes than before.
+    pub(crate) fn list_has_changed(&self) {
+        self.shared.settings.changed.notify_one();
     }
 
     /// As [`LogWriter::open`]; a file that cannot be opened is tried again when there is something to write.

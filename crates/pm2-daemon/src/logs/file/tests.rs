@@ -183,20 +183,29 @@ fn rotation_by_time_waits_for_the_end_of_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.log");
     let file = rotating(&path, json!(true));
-    file.rotate_by_time();
-    assert_eq!(rotated::list(&path).unwrap().len(), 0, "an empty file stays");
+    let stream = Attached::new(file.clone());
+    assert_eq!(file.rotate_from(0), Ok(false), "an empty file stays");
     file.append(b"1\nbeg");
-    file.rotate_by_time();
+    assert_eq!(file.rotate_from(6), Ok(false));
+    assert!(!file.state.lock().is_due);
+    assert_eq!(file.rotate_from(5), Ok(false));
     assert_eq!(rotated::list(&path).unwrap().len(), 0);
     let mut descriptors = Descriptors::default();
     let state = file.freeze(&mut descriptors);
-    drop(file);
+    drop((stream, file));
     let file = shared().thaw(state, &mut descriptors).unwrap();
     file.append(b"un\n2\n");
     let rotated = rotated::list(&path).unwrap();
     assert_eq!((text(&rotated[0].path).as_str(), text(&path).as_str()), ("1\nbegun\n", "2\n"));
-    file.rotate_by_time();
+    assert_eq!(file.rotate_from(1), Ok(true));
     assert_eq!((rotated::list(&path).unwrap().len(), text(&path).as_str()), (2, ""));
+    // Of a process that has ended comes no end of the line.
+    file.append(b"3");
+    file.shared.pause(true);
+    assert_eq!(file.rotate_from(1), Ok(false));
+    file.shared.pause(false);
+    assert_eq!(file.rotate_from(1), Ok(true));
+    assert_eq!((whole(&path).as_str(), text(&path).as_str()), ("1\nbegun\n2\n3", ""));
 }
 
 #[test]
