@@ -5,15 +5,15 @@
 mod support;
 
 use std::fs;
-use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use pm2_core::logs::rotated::{self, Codec};
+use pm2_core::logs::rotated;
 use pm2_core::protocol::Argument;
 use serde_json::{Value, json};
+use support::logs::{numbers_of, read, whole};
 use support::upgrade::hear;
 use support::{Client, DEADLINE, EXECUTABLE, Random, TestHome, eventually, memory, send, subscribe, until};
 
@@ -22,31 +22,6 @@ fn daemon() -> (TestHome, Client) {
     home.start();
     let client = home.client();
     (home, client)
-}
-
-fn read(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap_or_default()
-}
-
-/// What is in a rotated file.
-fn unpacked(file: &rotated::Rotated) -> Vec<u8> {
-    let bytes = fs::read(&file.path).unwrap();
-    let mut text = Vec::new();
-    match file.codec {
-        None => text = bytes,
-        Some(Codec::Gzip) => {
-            flate2::read::GzDecoder::new(&bytes[..]).read_to_end(&mut text).unwrap();
-        }
-        Some(Codec::Zstd) => text = zstd::decode_all(&bytes[..]).unwrap(),
-    }
-    text
-}
-
-/// Everything of a log, in its rotated files and in itself. Nobody may be writing or compressing.
-fn whole(log: &Path) -> Vec<u8> {
-    let mut text: Vec<u8> = rotated::list(log).unwrap().iter().flat_map(unpacked).collect();
-    text.extend(read(log));
-    text
 }
 
 /// Lines that begin with a tag: characters of all widths, `\r\n`, empty ones, and one that is very long. The last may
@@ -387,206 +362,6 @@ fn all_that_a_process_wrote_is_there_when_its_exit_is_told() {
     }
 }
 
-// ---- rotation ----
-
-/// Writes a file, so many bytes per second.
-const PLAYER: &str = "
-import os, sys, time
-rate, start, total = int(sys.argv[2]), time.time(), 0
-with open(sys.argv[1], 'rb', buffering=0) as file:
-    while piece := file.read(min(65536, max(100, rate // 50))):
-        while piece:
-            count = os.write(1, piece)
-            piece, total = piece[count:], total + count
-        ahead = total / rate - (time.time() - start)
-        if ahead > 0.005:
-            time.sleep(ahead)
-with open(sys.argv[1] + '.seconds', 'w') as file:
-    file.write(str(time.time() - start))
-";
-
-/// A line with its number, 100 bytes.
-fn numbered(number: usize) -> String {
-    format!("{number:010}{}\n", "x".repeat(89))
-}
-
-/// An app that writes so many numbered lines.
-fn numbers(home: &TestHome, name: &str, rate: usize, count: usize, settings: Value) -> Value {
-    let (path, lines) = (home.path("player.py"), home.path(&format!("{name}.lines")));
-    fs::write(&path, PLAYER).unwrap();
-    let mut file = BufWriter::new(fs::File::create(&lines).unwrap());
-    (0..count).for_each(|number| file.write_all(numbered(number).as_bytes()).unwrap());
-    file.into_inner().unwrap();
-    let arguments = [lines.to_str().unwrap(), &rate.to_string()];
-    let mut app = home.app(name, "python3", path.to_str().unwrap(), &arguments);
-    app["autorestart"] = json!(false);
-    app["log_rotate"] = settings;
-    app
-}
-
-/// Waits until an app has written all its lines, which takes it so many seconds at least.
-fn wait_until_written(home: &TestHome, seconds: usize) {
-    let deadline = Instant::now() + 3 * Duration::from_secs(seconds as u64) + DEADLINE;
-    while !home.path("app.lines.seconds").exists() {
-        assert!(Instant::now() < deadline, "not all is written");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// How long it took.
-fn seconds(home: &TestHome, name: &str) -> f64 {
-    fs::read_to_string(home.path(&format!("{name}.lines.seconds"))).unwrap().parse().unwrap()
-}
-
-/// The numbers of the lines; each of these must be whole.
-#[track_caller]
-fn numbers_of(text: &[u8]) -> Vec<usize> {
-    assert!(text.is_empty() || text.ends_with(b"\n"));
-    let lines = text.split_inclusive(|byte| *byte == b'\n');
-    lines
-        .map(|line| {
-            assert_eq!(line.len(), 100, "{:?}", String::from_utf8_lossy(line));
-            std::str::from_utf8(&line[..10]).unwrap().parse().unwrap()
-        })
-        .collect()
-}
-
-/// A hundred rotations while lines come at that rate, MB/s: none is lost, none is doubled, none is cut. Gives the rate.
-fn rotate_at(rate: usize, count: usize) -> f64 {
-    let (home, mut client) = daemon();
-    let max_size = count * 100 / 100;
-    let settings = json!({"max_size": max_size, "retain": "all", "rotateInterval": ""});
-    client.start(numbers(&home, "app", rate * 1_000_000, count, settings));
-    wait_until_written(&home, count / (rate * 10_000));
-    client.until_status(0, "stopped");
-    let log = home.file("logs/app-out.log");
-    let rotated = rotated::list(&log).unwrap();
-    assert!(rotated.len() >= 99, "{} rotations", rotated.len());
-    assert!(rotated.iter().all(|file| file.bytes <= max_size as u64));
-    assert!(numbers_of(&whole(&log)) == (0..count).collect::<Vec<_>>());
-    count as f64 / 10_000.0 / seconds(&home, "app")
-}
-
-#[test]
-fn a_hundred_rotations_lose_nothing() {
-    rotate_at(1000, 300_000);
-}
-
-#[test]
-#[ignore = "takes a minute"]
-fn a_hundred_rotations_at_every_rate_lose_nothing() {
-    for (rate, count) in [(1, 200_000), (50, 5_000_000), (200, 5_000_000)] {
-        let reached = rotate_at(rate, count);
-        // Of the fastest one says the machine how fast it is.
-        println!("asked for {rate} MB/s, written at {reached:.0} MB/s");
-        assert!(rate == 200 || reached > rate as f64 * 0.8, "{reached}");
-    }
-}
-
-#[test]
-fn rotated_files_stay_within_their_bounds_while_they_are_written() {
-    let (home, mut client) = daemon();
-    let settings = json!({"max_size": "100K", "retain": 5, "compress": true, "max_total_size": "500K", "rotateInterval": ""});
-    let count = 100_000;
-    client.start(numbers(&home, "app", 20_000_000, count, settings));
-    let log = home.file("logs/app-out.log");
-    let mut n_looks = 0;
-    while client.entry(0)["pm2_env"]["status"] != "stopped" {
-        let all = fs::read_dir(home.file("logs")).unwrap().flatten();
-        let ours = all.filter(|entry| entry.file_name().to_str().unwrap().starts_with("app-out"));
-        let total: u64 = ours.filter_map(|entry| entry.metadata().ok()).map(|data| data.len()).sum();
-        assert!(total <= 500 * 1024, "{total}");
-        n_looks += 1;
-    }
-    assert!(n_looks > 3);
-    until("all is compressed", || rotated::list(&log).unwrap().iter().all(|file| file.codec.is_some()));
-    let rotated = rotated::list(&log).unwrap();
-    assert!((1..=5).contains(&rotated.len()));
-    assert!(!home.file("logs").join("x.part").exists());
-    let kept = numbers_of(&whole(&log));
-    assert!(kept == (count - kept.len()..count).collect::<Vec<_>>(), "the last ones, without a gap");
-}
-
-/// `tail -F` from a log's beginning into a file.
-struct Tail(Child);
-
-impl Tail {
-    fn follow(log: &Path, into: &Path) -> Tail {
-        let mut command = Command::new("tail");
-        command.args(["-n", "+1", "-F"]).arg(log).stdin(Stdio::null());
-        command.stdout(fs::File::create(into).unwrap()).stderr(Stdio::null());
-        Tail(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Tail {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-/// While `tail -F` follows, that many rotations.
-fn follow(rate: usize, count: usize, n_rotations: usize) {
-    let (home, mut client) = daemon();
-    let (log, seen) = (home.file("logs/app-out.log"), home.path("seen"));
-    let settings = json!({"max_size": count * 100 / n_rotations, "retain": "all", "rotateInterval": ""});
-    fs::write(&log, "").unwrap();
-    let _tail = Tail::follow(&log, &seen);
-    client.start(numbers(&home, "app", rate, count, settings));
-    wait_until_written(&home, count * 100 / rate);
-    client.until_status(0, "stopped");
-    assert!(rotated::list(&log).unwrap().len() + 1 >= n_rotations);
-    until("tail has seen all", || read(&seen).len() >= count * 100);
-    assert!(numbers_of(&read(&seen)) == (0..count).collect::<Vec<_>>());
-}
-
-#[test]
-fn whoever_follows_a_rotated_log_sees_each_line_once() {
-    follow(1_000_000, 20_000, 10);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn whoever_follows_a_rotated_log_for_long_sees_each_line_once() {
-    follow(1_000_000, 300_000, 100);
-    follow(50_000_000, 10_000_000, 20);
-}
-
-#[test]
-fn settings_of_pm2_logrotate_hold_for_all_apps() {
-    let (home, mut client) = daemon();
-    let configure = |settings: Value| {
-        let path = home.file("module_conf.json");
-        fs::write(path, json!({"pm2-logrotate": settings}).to_string()).unwrap();
-    };
-    // Texts, as `pm2 set` writes them.
-    configure(json!({"max_size": "1K", "retain": "2", "dateFormat": "YYYY", "compress": "false"}));
-    client.start(numbers(&home, "all", 1_000_000, 50, Value::Null));
-    client.start(numbers(&home, "own", 1_000_000, 50, json!({"retain": "all"})));
-    client.start(numbers(&home, "spared", 1_000_000, 50, json!(false)));
-    for id in 0..3 {
-        client.until_status(id, "stopped");
-    }
-    let n_rotated = |name: &str| rotated::list(&home.file(&format!("logs/{name}-out.log"))).unwrap().len();
-    assert_eq!(["all", "own", "spared"].map(n_rotated), [2, 4, 0]);
-    let name = rotated::list(&home.file("logs/own-out.log")).unwrap().remove(0).path;
-    let name = name.file_name().unwrap().to_str().unwrap().to_owned();
-    assert!(name.starts_with("own-out__20") && name.len() == "own-out__2026.log".len(), "{name}");
-
-    // A change counts from the next second on; a pattern needs nobody to write.
-    let shell = "echo one; while :; do sleep 0.1; [ -e go ] && break; done; echo two; exec sleep 3600";
-    client.start(home.shell("slow", shell));
-    let log = home.file("logs/slow-out.log");
-    until("it has written", || read(&log) == b"one\n");
-    configure(json!({"rotateInterval": "* * * * * *"}));
-    client.call("reloadLogs", json!({})).unwrap();
-    until("it is rotated", || read(&log).is_empty());
-    fs::write(home.path("go"), "").unwrap();
-    until("it is rotated again", || rotated::list(&log).unwrap().len() == 2);
-    assert_eq!(whole(&log), b"one\ntwo\n");
-}
-
 // ---- faults ----
 
 #[test]
@@ -706,24 +481,4 @@ fn chatty_apps_share_fairly() {
     }
     let mean = written.iter().sum::<u64>() / n_apps;
     assert!(written.iter().all(|bytes| *bytes > mean / 4 && *bytes < mean * 4), "{written:?}");
-}
-
-#[test]
-fn the_daemons_own_log_is_rotated_by_size() {
-    let home = TestHome::new();
-    // Where its standard output goes.
-    let log = home.path("daemon.log");
-    let home = home.with("PM2_LOG_FILE_PATH", &log);
-    home.start();
-    let mut client = home.client();
-    let settings = json!({"pm2-logrotate": {"max_size": "2K", "retain": "all"}});
-    fs::write(home.file("module_conf.json"), settings.to_string()).unwrap();
-    client.start(home.sleeper("a"));
-    for _ in 0..30 {
-        client.call("restartProcessId", json!({"id": 0, "env": {}})).unwrap();
-    }
-    assert!(rotated::list(&log).unwrap().len() >= 2);
-    let text = String::from_utf8(whole(&log)).unwrap();
-    assert_eq!(text.matches("App [a:0] online").count(), 31);
-    assert!(read(&log).len() < 3000);
 }

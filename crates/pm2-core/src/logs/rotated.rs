@@ -73,7 +73,8 @@ pub fn free_path(log: &Path, date: &str) -> PathBuf {
 #[must_use]
 pub fn is_of(log: &Path, path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    name.strip_prefix(&stem(log)).is_some_and(|rest| rest.starts_with("__")) && plain_name(name).ends_with(".log")
+    name.strip_prefix(&stem(log)).is_some_and(|rest| rest.starts_with("__"))
+        && plain_name(name).ends_with(".log")
 }
 
 /// Files with this behind the name of a compressed one: somebody was about to write that.

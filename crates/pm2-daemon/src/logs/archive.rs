@@ -93,7 +93,9 @@ impl Archive {
         let others = self.known.paths(looks_rotated);
         let mut rotated = rotated::list(real)?;
         rotated.retain(|file| {
-            let is_of = |other: &PathBuf| other.file_name() == file.path.file_name() || rotated::is_of(other, &file.path);
+            let is_of = |other: &PathBuf| {
+                other.file_name() == file.path.file_name() || rotated::is_of(other, &file.path)
+            };
             !others.iter().any(is_of)
         });
         Ok(rotated)

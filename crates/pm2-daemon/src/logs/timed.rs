@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Local, TimeZone, TimeDelta};
+use chrono::{DateTime, Local, TimeDelta, TimeZone};
 
 use super::pump::say;
 use super::registry::Shared;
@@ -159,7 +159,8 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> DateTime<Local> {
-        let date = chrono::NaiveDateTime::parse_from_str(&format!("2026-03-{text}"), "%Y-%m-%d %H:%M").unwrap();
+        let date =
+            chrono::NaiveDateTime::parse_from_str(&format!("2026-03-{text}"), "%Y-%m-%d %H:%M").unwrap();
         Local.from_local_datetime(&date).unwrap()
     }
 
