@@ -28,11 +28,14 @@ pub(crate) fn unpacked(file: &rotated::Rotated) -> Vec<u8> {
     text
 }
 
-/// Everything of a log, in its rotated files and in itself. Nobody may be writing or compressing.
+/// What is in each of the rotated files of a log, the oldest first, and in itself. Nobody may be writing or compressing.
+pub(crate) fn all_files(log: &Path) -> Vec<Vec<u8>> {
+    rotated::list(log).unwrap().iter().map(unpacked).chain([read(log)]).collect()
+}
+
+/// Everything of a log in one.
 pub(crate) fn whole(log: &Path) -> Vec<u8> {
-    let mut text: Vec<u8> = rotated::list(log).unwrap().iter().flat_map(unpacked).collect();
-    text.extend(read(log));
-    text
+    all_files(log).concat()
 }
 
 /// Writes a file again and again until it has written so many bytes, so many of them per second.

@@ -158,16 +158,18 @@ impl LogWriter {
         let [out_tap, error_tap] = taps;
         let pumps =
             [(out, &files.out, out_tap), (error, &files.error, error_tap)].map(|(pipe, files, tap)| {
-                let number = {
-                    let mut pumps = self.pumps.lock();
-                    pumps.next += 1;
-                    pumps.next
-                };
                 let files = files.iter().cloned().map(Destination::from).collect();
-                let pump = Pump { pipe, files, tap, carry: Vec::new(), line: Pending::default() };
-                self.run(number, Box::new(pump));
-                number
+                Pump { pipe, files, tap, carry: Vec::new(), line: Pending::default() }
             });
+        let pumps = pumps.map(|pump| {
+            let number = {
+                let mut pumps = self.pumps.lock();
+                pumps.next += 1;
+                pumps.next
+            };
+            self.run(number, Box::new(pump));
+            number
+        });
         self.output(pumps)
     }
 
@@ -223,11 +225,13 @@ impl Output {
 
     /// Writes to other files, from the next line on.
     pub(crate) fn write_to(&self, files: &LogFiles) {
+        let files = [&files.out, &files.error]
+            .map(|files| files.iter().cloned().map(file::Attached::new).collect::<Vec<_>>());
         let pumps = self.all.lock();
-        for (number, files) in self.pumps.iter().zip([&files.out, &files.error]) {
+        for (number, files) in self.pumps.iter().zip(files) {
             if let Some(pump) = pumps.running.get(number) {
                 // One that is gone writes nothing any more.
-                drop(pump.send(Box::new(Wish::Files(files.clone()))));
+                drop(pump.send(Box::new(Wish::Files(files))));
             }
         }
     }
