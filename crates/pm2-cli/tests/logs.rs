@@ -278,7 +278,7 @@ impl Run {
                     form,
                     ending,
                     meanwhile: self.meanwhile,
-                    rotates: (place as u64 + self.seed) % 2 == 0,
+                    rotates: (place as u64 + self.seed).is_multiple_of(2),
                     streams: ["o", "e"].map(|tag| lines(random, tag, self.n_lines, self.longest)),
                 });
             }

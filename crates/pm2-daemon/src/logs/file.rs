@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Local;
@@ -53,12 +53,22 @@ pub(crate) struct LogFile {
     shared: Arc<Shared>,
     /// How many streams write to it.
     n_streams: AtomicUsize,
+    /// Which file it is, whatever its path.
+    identity: Identity,
     state: Mutex<State>,
+}
+
+/// Tells files on the disk apart, most of the time; 0 for what is no file.
+type Identity = Arc<AtomicU64>;
+
+fn identity_of(data: &fs::Metadata) -> u64 {
+    if data.is_file() { data.ino() ^ data.dev().rotate_left(40) } else { 0 }
 }
 
 struct State {
     /// Absent while it cannot be opened.
     file: Option<File>,
+    identity: Identity,
     /// Whether its last line has no end yet; `None`: nobody has looked.
     mid_line: Option<bool>,
     fault: Option<Fault>,
@@ -124,12 +134,18 @@ impl LogFile {
     }
 
     fn new(path: &Path, file: Option<File>, own: OwnSettings, shared: &Arc<Shared>) -> LogFile {
+        let identity = Identity::default();
+        if let Some(data) = file.as_ref().and_then(|file| file.metadata().ok()) {
+            identity.store(identity_of(&data), Ordering::Relaxed);
+        }
         LogFile {
             path: path.to_owned(),
             shared: shared.clone(),
             n_streams: AtomicUsize::new(0),
+            identity: identity.clone(),
             state: Mutex::new(State {
                 file,
+                identity,
                 mid_line: None,
                 fault: None,
                 retry_at: None,
@@ -196,6 +212,18 @@ impl LogFile {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it is what is at that path.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let identity = self.identity.load(Ordering::Relaxed);
+        identity != 0 && fs::metadata(path).is_ok_and(|data| identity_of(&data) == identity)
+    }
+
+    /// Whether both are the same file, and the other one's path leads to it.
+    pub(super) fn is_same(&self, other: &LogFile) -> bool {
+        let identity = self.identity.load(Ordering::Relaxed);
+        identity == other.identity.load(Ordering::Relaxed) && other.is_at(&other.path)
     }
 
     /// What is wrong with it now.
@@ -395,6 +423,7 @@ impl State {
                     self.retry_at = Some(Instant::now() + RETRY);
                     if is_gone {
                         self.file = None;
+                        self.identity.store(0, Ordering::Relaxed);
                         return Err(error.to_string());
                     }
                 }
@@ -407,6 +436,8 @@ impl State {
     }
 
     fn replace(&mut self, file: File) {
+        let identity = file.metadata().map_or(0, |data| identity_of(&data));
+        self.identity.store(identity, Ordering::Relaxed);
         self.file = Some(file);
         self.mid_line = None;
         self.retry_at = None;
@@ -489,7 +520,7 @@ impl State {
         // Whoever could read it can read it.
         drop(new.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777)));
         drop(std::os::unix::fs::fchown(&new, Some(old.uid()), Some(old.gid())));
-        self.file = Some(new);
+        self.replace(new);
         self.mid_line = Some(false);
         Ok(0)
     }

@@ -149,17 +149,23 @@ impl Shared {
     }
 
     fn opened(&self, path: &Path) -> Option<Arc<LogFile>> {
-        self.known.open.lock().get(path)?.upgrade()
+        let file = self.known.open.lock().get(path)?.upgrade()?;
+        // Another path of it may have become that of another file.
+        (file.path() == path || file.is_at(path)).then_some(file)
     }
 
-    /// Adds a file, unless somebody else was faster: then that one is it.
+    /// Adds a file, unless somebody else was faster or has it by another path, through a link: then that one is it. Two
+    /// would tear each other's lines, and one would write on where the other one has put the file away.
     fn add(&self, file: Arc<LogFile>) -> Arc<LogFile> {
         let mut open = self.known.open.lock();
         open.retain(|_, file| file.strong_count() > 0);
-        if let Some(other) = open.get(file.path()).and_then(Weak::upgrade) {
-            return other;
-        }
-        open.insert(file.path().to_owned(), Arc::downgrade(&file));
-        file
+        let same_path =
+            open.get(file.path()).and_then(Weak::upgrade).filter(|other| other.path() == file.path());
+        let other =
+            same_path.or_else(|| open.values().filter_map(Weak::upgrade).find(|other| file.is_same(other)));
+        let path = file.path().to_owned();
+        let known = other.unwrap_or(file);
+        open.insert(path, Arc::downgrade(&known));
+        known
     }
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
+use std::path::Path;
 use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};

@@ -240,3 +240,35 @@ fn what_is_behind_a_link_is_rotated() {
     file.append(b"123\n456\n");
     assert_eq!((text(&real).as_str(), whole(&real).as_str()), ("456\n", "123\n456\n"));
 }
+
+#[test]
+fn a_file_with_two_paths_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink(path("real.log"), path("link.log")).unwrap();
+    let shared = shared();
+    let own = OwnSettings {
+        own: Some(json!({"max_size": 4, "retain": "all", "compress": true})),
+        is_module: false,
+    };
+    let open = |name: &str| shared.open(&path(name), own.clone()).unwrap();
+    let (real, link) = (open("real.log"), open("link.log"));
+    assert!(Arc::ptr_eq(&real, &link) && Arc::ptr_eq(&link, &open("link.log")));
+    real.append(b"1234\n");
+    link.append(b"1\n");
+    assert_eq!(text(&path("real.log")), "1\n");
+    // It is one for as long as it is.
+    fs::remove_file(path("link.log")).unwrap();
+    let other = open("link.log");
+    assert!(!Arc::ptr_eq(&real, &other));
+    other.append(b"2\n");
+    assert_eq!((text(&path("real.log")).as_str(), text(&path("link.log")).as_str()), ("1\n", "2\n"));
+    assert!(Arc::ptr_eq(&other, &open("link.log")) && Arc::ptr_eq(&real, &open("real.log")));
+    // A file that was renamed is that of whoever opens it under its new name.
+    fs::rename(path("real.log"), path("moved.log")).unwrap();
+    assert!(!Arc::ptr_eq(&real, &open("moved.log")));
+    let devices: Vec<_> = ["/dev/null", "/dev/zero"]
+        .map(|path| shared.open(Path::new(path), OwnSettings::default()).unwrap())
+        .into();
+    assert!(!Arc::ptr_eq(&devices[0], &devices[1]));
+}
