@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use napi::Either;
+use napi::bindgen_prelude::Object;
+use napi::{Either, Env};
 use napi_derive::napi;
 use pm2_core::client::verbs::{self, Session};
 use pm2_core::client::{self, CallError, ConnectRequest, LaunchOptions};
@@ -108,12 +109,21 @@ impl Connection {
     ///
     /// The reply is the JSON text of `{args: [result?]}` or `{error, stack?}`, as the daemon sent it. An error is
     /// its message, or `{message, code}` for a request that was not sent.
-    #[napi]
-    pub async fn call(&self, method: String, args: String) -> napi::Result<String> {
-        match self.session.connection.call_text(&method, &args).await {
-            Err(error @ CallError::RequestTooLarge { .. }) => Ok(not_sent(&error)),
-            reply => reply.map_err(|error| lost(&error)),
-        }
+    #[napi(ts_return_type = "Promise<string>")]
+    pub fn call<'env>(&self, env: &'env Env, method: String, args: String) -> napi::Result<Object<'env>> {
+        let (deferred, promise) = env.create_deferred()?;
+        // The request leaves from here: no other thread has to wake up for it.
+        self.session.connection.call_text(&method, &args, |reply| {
+            let reply = match reply {
+                Err(error @ CallError::RequestTooLarge { .. }) => Ok(not_sent(&error)),
+                reply => reply.map_err(|error| lost(&error)),
+            };
+            match reply {
+                Ok(reply) => deferred.resolve(move |_| Ok(reply)),
+                Err(error) => deferred.reject(error),
+            }
+        });
+        Ok(promise)
     }
 
     /// Runs a verb with a request, JSON text of an object.

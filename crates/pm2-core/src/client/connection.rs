@@ -1,19 +1,24 @@
 //! One connection to a daemon: many calls at once, replies in any order, each call settled exactly once.
 //!
-//! A reader and a writer task own the halves of the socket. When either ends, every pending and every later
-//! call fails with [`CallError::ConnectionLost`]; nothing is retried here.
+//! A task reads, another one writes what the socket does not take at once. When either ends, every pending and every
+//! later call fails with [`CallError::ConnectionLost`]; nothing is retried here.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::error::CallError;
+use super::outbox::{Outbox, Socket};
 use crate::home::Endpoint;
 use crate::protocol::{self, Argument, Decoder, FrameError, Limits, Reply};
 
@@ -21,10 +26,10 @@ use crate::protocol::{self, Argument, Decoder, FrameError, Limits, Reply};
 const MAX_REPLY_BYTES: usize = 256 * 1024 * 1024;
 /// Longest request sent: the most that a daemon of this project takes as one argument.
 const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
+/// How long replies are read from a daemon that takes no requests any more.
+const LAST_REPLIES: Duration = Duration::from_secs(1);
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Calls waiting for the writer before a caller has to wait, too.
-const WRITE_QUEUE: usize = 64;
 
 /// A live connection to a daemon's request socket.
 ///
@@ -37,7 +42,7 @@ pub struct Connection {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
-    requests: mpsc::Sender<Vec<u8>>,
+    outbox: Arc<Outbox>,
     reader: AbortHandle,
     writer: AbortHandle,
 }
@@ -45,23 +50,42 @@ struct Inner {
 /// What the tasks and the callers have in common.
 #[derive(Debug)]
 struct Shared {
+    /// The number of the next call.
+    next: AtomicU64,
     calls: Mutex<Calls>,
     closed: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Calls {
-    next: u64,
     pending: HashMap<u64, Waiting>,
     /// Why the connection ended; nothing is accepted afterwards.
     lost: Option<String>,
 }
 
 /// Somebody who waits for a reply, and in which form.
-#[derive(Debug)]
 enum Waiting {
     Decoded(oneshot::Sender<Reply>),
-    Text(oneshot::Sender<String>),
+    Text(Box<dyn FnOnce(Result<String, CallError>) + Send>),
+}
+
+impl Waiting {
+    fn fail(self, error: CallError) {
+        match self {
+            // Without a sender the receiver asks for the reason.
+            Waiting::Decoded(settle) => drop(settle),
+            Waiting::Text(settle) => settle(Err(error)),
+        }
+    }
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Waiting::Decoded(_) => "Decoded",
+            Waiting::Text(_) => "Text",
+        })
+    }
 }
 
 impl Connection {
@@ -73,28 +97,28 @@ impl Connection {
         match endpoint {
             Endpoint::Unix(path) => {
                 let (read, write) = UnixStream::connect(path).await?.into_split();
-                Ok(Self::over(read, write))
+                Ok(Self::over(read, Socket::Unix(write)))
             }
             Endpoint::Tcp(address) => {
                 let stream = TcpStream::connect(address).await?;
                 stream.set_nodelay(true)?;
                 let (read, write) = stream.into_split();
-                Ok(Self::over(read, write))
+                Ok(Self::over(read, Socket::Tcp(write)))
             }
         }
     }
 
     /// Runs the protocol over the two halves of a connected stream.
-    fn over(
-        read: impl AsyncRead + Send + Unpin + 'static,
-        write: impl AsyncWrite + Send + Unpin + 'static,
-    ) -> Self {
-        let shared =
-            Arc::new(Shared { calls: Mutex::new(Calls::default()), closed: watch::Sender::new(false) });
-        let (requests, queue) = mpsc::channel(WRITE_QUEUE);
+    fn over(read: impl AsyncRead + Send + Unpin + 'static, write: Socket) -> Self {
+        let shared = Arc::new(Shared {
+            next: AtomicU64::new(0),
+            calls: Mutex::default(),
+            closed: watch::Sender::new(false),
+        });
+        let outbox = Arc::new(Outbox::new(write));
         let reader = tokio::spawn(read_replies(read, Arc::clone(&shared))).abort_handle();
-        let writer = tokio::spawn(write_requests(write, queue, Arc::clone(&shared))).abort_handle();
-        Self { inner: Arc::new(Inner { shared, requests, reader, writer }) }
+        let writer = tokio::spawn(write_requests(Arc::clone(&outbox), Arc::clone(&shared))).abort_handle();
+        Self { inner: Arc::new(Inner { shared, outbox, reader, writer }) }
     }
 
     /// Calls a remote method with the arguments `args_json`, the text of a JSON array, and waits for its reply.
@@ -106,17 +130,23 @@ impl Connection {
     /// [`CallError::ConnectionLost`] when the connection is or gets closed first,
     /// [`CallError::RequestTooLarge`] when nothing was sent.
     pub async fn call(&self, method: &str, args_json: &str) -> Result<Reply, CallError> {
-        self.ask(Waiting::Decoded, |id| protocol::encode_call(id, method, args_json)).await
+        self.ask(|id| protocol::encode_call(id, method, args_json)).await
     }
 
-    /// Like [`Connection::call`], and gives the JSON text of the reply as it came, `{"args":[…]}` or `{"error":…}`.
+    /// Like [`Connection::call`], and hands over the JSON text of the reply as it came, `{"args":[…]}` or `{"error":…}`.
     ///
-    /// For callers that parse it anyway: it is neither checked nor free of lone surrogate escapes.
-    ///
-    /// # Errors
-    /// As [`Connection::call`].
-    pub async fn call_text(&self, method: &str, args_json: &str) -> Result<String, CallError> {
-        self.ask(Waiting::Text, |id| protocol::encode_call(id, method, args_json)).await
+    /// For callers that parse it anyway: it is neither checked nor free of lone surrogate escapes. `settle` is called
+    /// once, perhaps before this returns, on this thread or on the one that reads; the request is on its way when this
+    /// returns.
+    pub fn call_text(
+        &self,
+        method: &str,
+        args_json: &str,
+        settle: impl FnOnce(Result<String, CallError>) + Send + 'static,
+    ) {
+        // What is refused is settled, too.
+        let _ = self
+            .begin(Some(Waiting::Text(Box::new(settle))), |id| protocol::encode_call(id, method, args_json));
     }
 
     /// Asks which methods the daemon has; the answer is [`Reply::Methods`].
@@ -124,16 +154,15 @@ impl Connection {
     /// # Errors
     /// [`CallError::ConnectionLost`] when the connection is or gets closed first.
     pub async fn methods(&self) -> Result<Reply, CallError> {
-        self.ask(Waiting::Decoded, protocol::encode_methods_request).await
+        self.ask(protocol::encode_methods_request).await
     }
 
     /// Sends a call whose reply nobody waits for, because the daemon gives none or it does not matter.
     ///
     /// # Errors
     /// [`CallError::ConnectionLost`] when the connection is closed, [`CallError::RequestTooLarge`].
-    pub async fn send(&self, method: &str, args_json: &str) -> Result<(), CallError> {
-        let number = self.inner.shared.begin(None)?;
-        self.submit(protocol::encode_call(&id_of(number), method, args_json)).await
+    pub fn send(&self, method: &str, args_json: &str) -> Result<(), CallError> {
+        self.begin(None, |id| protocol::encode_call(id, method, args_json)).map(drop)
     }
 
     /// Whether the connection has ended.
@@ -153,26 +182,40 @@ impl Connection {
         self.inner.shut_down("closed by this client");
     }
 
-    async fn ask<T>(
-        &self,
-        waiting: impl FnOnce(oneshot::Sender<T>) -> Waiting,
-        encode: impl FnOnce(&Argument) -> Vec<u8>,
-    ) -> Result<T, CallError> {
+    async fn ask(&self, encode: impl FnOnce(&Argument) -> Vec<u8>) -> Result<Reply, CallError> {
         let (settle, reply) = oneshot::channel();
-        let number = self.inner.shared.begin(Some(waiting(settle)))?;
+        let number = self.begin(Some(Waiting::Decoded(settle)), encode)?;
         let _forget = ForgetOnDrop { shared: &self.inner.shared, number };
-        self.submit(encode(&id_of(number))).await?;
         reply.await.map_err(|_| self.inner.shared.lost_error())
     }
 
-    async fn submit(&self, frame: Vec<u8>) -> Result<(), CallError> {
+    /// Sends a request and remembers who waits for its reply. Its number, or why it was not sent, which whoever waits
+    /// hears, too.
+    fn begin(
+        &self,
+        waiting: Option<Waiting>,
+        encode: impl FnOnce(&Argument) -> Vec<u8>,
+    ) -> Result<u64, CallError> {
+        let shared = &self.inner.shared;
+        let number = shared.next.fetch_add(1, Ordering::Relaxed);
+        let frame = encode(&id_of(number));
         let (bytes, limit) = (frame.len(), MAX_REQUEST_BYTES);
         if bytes > limit {
-            return Err(CallError::RequestTooLarge { bytes, limit });
+            return Err(refuse(waiting, CallError::RequestTooLarge { bytes, limit }));
         }
-        let sent = self.inner.requests.send(frame).await;
-        sent.map_err(|_| self.inner.shared.lost_error())
+        if let Err((waiting, error)) = shared.expect(number, waiting) {
+            return Err(refuse(waiting, error));
+        }
+        self.inner.outbox.push(&frame);
+        Ok(number)
     }
+}
+
+fn refuse(waiting: Option<Waiting>, error: CallError) -> CallError {
+    if let Some(waiting) = waiting {
+        waiting.fail(error.clone());
+    }
+    error
 }
 
 impl Inner {
@@ -180,6 +223,7 @@ impl Inner {
         self.shared.lose(reason);
         self.reader.abort();
         self.writer.abort();
+        self.outbox.close();
     }
 }
 
@@ -190,21 +234,19 @@ impl Drop for Inner {
 }
 
 impl Shared {
-    /// Numbers a new call and remembers who waits for it.
-    fn begin(&self, waiting: Option<Waiting>) -> Result<u64, CallError> {
+    /// Remembers who waits for the reply with that number; gives him back when there will be none.
+    fn expect(&self, number: u64, waiting: Option<Waiting>) -> Result<(), (Option<Waiting>, CallError)> {
         let mut calls = self.lock();
         if let Some(reason) = calls.lost.clone() {
-            return Err(CallError::ConnectionLost { reason });
+            return Err((waiting, CallError::ConnectionLost { reason }));
         }
-        let number = calls.next;
-        calls.next += 1;
         if let Some(waiting) = waiting {
             calls.pending.insert(number, waiting);
         }
-        Ok(number)
+        Ok(())
     }
 
-    /// Ends the connection for everybody; the first reason stays. Dropping the senders fails the pending calls.
+    /// Ends the connection for everybody; the first reason stays.
     fn lose(&self, reason: &str) {
         let pending = {
             let mut calls = self.lock();
@@ -212,7 +254,9 @@ impl Shared {
             mem::take(&mut calls.pending)
         };
         self.closed.send_replace(true);
-        drop(pending);
+        for waiting in pending.into_values() {
+            waiting.fail(self.lost_error());
+        }
     }
 
     fn lost_error(&self) -> CallError {
@@ -230,9 +274,13 @@ impl Shared {
         let waiting = number.and_then(|number| self.lock().pending.remove(&number));
         // Whoever waited may have gone away.
         match waiting {
-            Some(Waiting::Text(settle)) => {
-                let _ = settle.send(reply_text(message)?);
-            }
+            Some(Waiting::Text(settle)) => match reply_text(message) {
+                Ok(text) => settle(Ok(text)),
+                Err(error) => {
+                    settle(Err(CallError::ConnectionLost { reason: error.to_string() }));
+                    return Err(error);
+                }
+            },
             Some(Waiting::Decoded(settle)) => {
                 let _ = settle.send(protocol::decode_reply(message)?.1);
             }
@@ -314,39 +362,24 @@ fn settle_all(decoder: &mut Decoder, input: &mut &[u8], shared: &Shared) -> Resu
     Ok(())
 }
 
-async fn write_requests(
-    mut socket: impl AsyncWrite + Unpin,
-    mut queue: mpsc::Receiver<Vec<u8>>,
-    shared: Arc<Shared>,
-) {
-    let mut frames = Vec::with_capacity(WRITE_QUEUE);
-    while queue.recv_many(&mut frames, WRITE_QUEUE).await > 0 {
-        // Calls made together leave in one write.
-        let written = match frames.as_slice() {
-            [frame] => socket.write_all(frame).await,
-            frames => socket.write_all(&frames.concat()).await,
-        };
-        frames.clear();
-        if let Err(error) = written {
-            shared.lose(&error.to_string());
-            return;
-        }
-    }
+async fn write_requests(outbox: Arc<Outbox>, shared: Arc<Shared>) {
+    let Err(error) = outbox.drain().await;
+    // The daemon has gone; what it has said before is still to be read.
+    let mut closed = shared.closed.subscribe();
+    let _ = timeout(LAST_REPLIES, closed.wait_for(|closed| *closed)).await;
+    shared.lose(&error.to_string());
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-    use tokio::time::timeout;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
     use crate::protocol::{Request, decode_request, encode_success};
 
     /// The daemon's end of a connection under test.
     struct Server {
-        stream: DuplexStream,
+        stream: UnixStream,
         decoder: Decoder,
     }
 
@@ -375,10 +408,10 @@ mod tests {
     }
 
     fn pair() -> (Connection, Server) {
-        let (client, stream) = tokio::io::duplex(1024);
-        let (read, write) = tokio::io::split(client);
+        let (client, stream) = UnixStream::pair().unwrap();
+        let (read, write) = client.into_split();
         let decoder = Decoder::default();
-        (Connection::over(read, write), Server { stream, decoder })
+        (Connection::over(read, Socket::Unix(write)), Server { stream, decoder })
     }
 
     fn args_of(reply: Result<Reply, CallError>) -> String {
@@ -386,6 +419,12 @@ mod tests {
             Reply::Success { args } => args.get().to_owned(),
             reply => panic!("{reply:?}"),
         }
+    }
+
+    async fn text_of(client: &Connection, method: &str, args: &str) -> Result<String, CallError> {
+        let (settle, text) = oneshot::channel();
+        client.call_text(method, args, |reply| settle.send(reply).unwrap());
+        text.await.expect("every call is settled")
     }
 
     async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -442,7 +481,7 @@ mod tests {
         soon(client.closed()).await;
         assert!(client.is_closed());
         assert!(soon(client.call("ping", "[{}]")).await.is_err());
-        assert!(soon(client.send("ping", "[{}]")).await.is_err());
+        assert!(client.send("ping", "[{}]").is_err());
     }
 
     #[tokio::test]
@@ -450,7 +489,7 @@ mod tests {
         let (client, mut server) = pair();
         let mut check = async |payload: Argument, expected: Option<&str>| {
             let client = client.clone();
-            let call = tokio::spawn(async move { client.call_text("list", "[{}]").await });
+            let call = tokio::spawn(async move { text_of(&client, "list", "[{}]").await });
             let (id, _) = soon(server.request()).await;
             let frame = protocol::encode(&[payload, id]).unwrap();
             server.stream.write_all(&frame).await.unwrap();
@@ -472,8 +511,8 @@ mod tests {
         let large = "x".repeat(MAX_REQUEST_BYTES);
         for error in [
             client.call("m", &large).await.unwrap_err(),
-            client.call_text("m", &large).await.unwrap_err(),
-            client.send("m", &large).await.unwrap_err(),
+            text_of(&client, "m", &large).await.unwrap_err(),
+            client.send("m", &large).unwrap_err(),
         ] {
             assert_eq!(error.code(), "PM2_REQUEST_TOO_LARGE");
         }
@@ -483,6 +522,41 @@ mod tests {
         assert_eq!(method, "small");
         server.answer(&id, "[]").await;
         assert_eq!(args_of(soon(call).await.unwrap()), "[]");
+    }
+
+    #[tokio::test]
+    async fn what_a_daemon_has_said_at_last_is_heard() {
+        let (client, mut server) = pair();
+        let calls: Vec<_> = (0..2)
+            .map(|_| {
+                let client = client.clone();
+                tokio::spawn(async move { client.call("m", "[{}]").await })
+            })
+            .collect();
+        for _ in 0..2 {
+            let (id, _) = soon(server.request()).await;
+            server.answer(&id, "[7]").await;
+        }
+        drop(server);
+        // It cannot be written; the answers to the others have not been looked at.
+        client.send("m", "[{}]").unwrap();
+        for call in calls {
+            assert_eq!(args_of(soon(call).await.unwrap()), "[7]");
+        }
+        soon(client.closed()).await;
+    }
+
+    /// Larger than any buffer of the system, so that most of it waits.
+    #[tokio::test]
+    async fn requests_arrive_whole_and_in_order() {
+        let (client, mut server) = pair();
+        let sizes = [3_000_000, 10, 500_000, 0, 1];
+        for (number, size) in sizes.into_iter().enumerate() {
+            client.send(&format!("m{number}"), &format!("[\"{}\"]", "x".repeat(size))).unwrap();
+        }
+        for number in 0..sizes.len() {
+            assert_eq!(soon(server.request()).await.1, format!("m{number}"));
+        }
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 mod connection;
 mod error;
 pub mod launch;
+mod outbox;
 pub mod verbs;
 
 use std::io;

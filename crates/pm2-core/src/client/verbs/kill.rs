@@ -31,7 +31,7 @@ pub async fn kill(session: &Session) -> Result<(), VerbError> {
     let _ = timeout_at(deadline, async {
         session.stop_watch("deleteAll", &json!({})).await?;
         // Without `pid`, because the daemon sends that process a SIGQUIT.
-        connection.send("killMe", "[{}]").await?;
+        connection.send("killMe", "[{}]")?;
         connection.closed().await;
         Ok::<(), CallError>(())
     })
@@ -45,7 +45,7 @@ pub async fn kill(session: &Session) -> Result<(), VerbError> {
 
 async fn end_apps(session: &Session) -> Result<(), VerbError> {
     // Never answered by PM2; from now on nothing is restarted.
-    session.connection.send("notifyKillPM2", "[{}]").await?;
+    session.connection.send("notifyKillPM2", "[{}]")?;
     let ids: Vec<Value> = session.list().await?.into_iter().map(|process| process.pm_id).collect();
     for_each(ids, WIDTH, |id| {
         let session = session.clone();
