@@ -11,12 +11,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use pm2_core::logs::rotated;
 use serde_json::{Value, json};
 use support::logs::{numbered, numbers, numbers_again, numbers_of, read, seconds, wait_until_written, whole};
-use support::{Client, TestHome, until};
+use support::{Client, DEADLINE, TestHome, until};
 
 fn daemon() -> (TestHome, Client) {
     let home = TestHome::new();
@@ -234,8 +234,9 @@ fn logs_are_rotated_in_time_whoever_writes_to_them() {
     assert_eq!(client.entry(5)["pm2_env"]["status"], "stopped");
     fs::write(home.file("logs/nobodys-out.log"), "text\n").unwrap();
 
-    // Nobody writes any more: the file of settings alone tells.
+    // Nobody writes any more.
     configure(&home, &json!({"rotateInterval": "* * * * * *", "retain": "all"}));
+    client.call("reloadLogs", json!({})).unwrap();
     for name in ["silent", "stopped", "restored"] {
         until("it is rotated", || n_rotated(name) == 1);
         until("it goes on empty", || log(name).exists() && read(&log(name)).is_empty());
@@ -279,11 +280,28 @@ fn settings_that_are_turned_on_hold_from_then_on() {
     let second = next % 60;
     until("it goes by", || now() > next);
     configure(&home, &json!({"rotateInterval": format!("{second} * * * * *"), "max_size": "4K"}));
+    client.call("reloadLogs", json!({})).unwrap();
     until("the one that is too large is rotated", || n_rotated("large") == 1);
     // Whoever looks at all has looked at this one as well.
     configure(&home, &json!({"rotateInterval": format!("{second} * * * * *"), "max_size": "1"}));
+    client.call("reloadLogs", json!({})).unwrap();
     until("now the other one is too large as well", || n_rotated("small") == 1);
     assert_eq!(n_rotated("large"), 1);
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn settings_that_nobody_tells_of_are_seen() {
+    let (home, mut client) = daemon();
+    client.start(home.shell("app", "echo text; exec sleep 3600"));
+    let log = home.file("logs/app-out.log");
+    until("it has written", || read(&log) == b"text\n");
+    configure(&home, &json!({"rotateInterval": "* * * * * *"}));
+    let deadline = Instant::now() + Duration::from_secs(30) + DEADLINE;
+    while rotated::list(&log).unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "it is not rotated");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

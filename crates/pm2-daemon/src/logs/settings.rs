@@ -1,6 +1,6 @@
 //! The settings of rotation: the object `pm2-logrotate` in `module_conf.json` for all logs, and what an app has of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -69,10 +69,6 @@ impl SettingsFile {
     pub(crate) fn look(&self) {
         self.state.lock().looked = None;
         self.current();
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Whether the module does what would be done here. Nobody tells when it ends.

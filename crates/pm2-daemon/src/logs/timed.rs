@@ -14,11 +14,13 @@ use super::rotation::Plan;
 use super::settings::{OwnSettings, PlanCache};
 use crate::bus::Bus;
 use crate::journal::Journal;
-use crate::sys::FileWatch;
 use crate::{clock, cron};
 
 /// Changes of the list come in crowds.
 const CROWD: Duration = Duration::from_millis(50);
+/// How often it is looked whether settings have changed while nobody writes. The system could tell at once, but whoever it
+/// tells pays with 20 ms at an upgrade: so long takes the end of an inotify handle.
+const LOOK: Duration = Duration::from_secs(30);
 /// How often it is looked whether the module still does all this.
 const MODULE_GRAIN: TimeDelta = TimeDelta::minutes(1);
 
@@ -75,7 +77,6 @@ impl Log {
 
 /// Rotates logs when their time has come, for as long as the daemon lives. It sleeps while no log has a time.
 pub(super) async fn run(shared: Arc<Shared>, since: Option<i64>, journal: Journal, bus: Bus) {
-    let watch = FileWatch::of(shared.settings.path());
     let mut since = since.and_then(|at| Local.timestamp_millis_opt(at).single());
     let mut logs = Logs::default();
     loop {
@@ -92,15 +93,15 @@ pub(super) async fn run(shared: Arc<Shared>, since: Option<i64>, journal: Journa
                 _ => std::future::pending().await,
             }
         };
-        let is_written = async {
-            match &watch {
-                Some(watch) => watch.changed().await,
-                None => std::future::pending().await,
+        let is_time_to_look = async {
+            match logs.0.is_empty() {
+                true => std::future::pending().await,
+                false => tokio::time::sleep(LOOK).await,
             }
         };
         tokio::select! {
             () = is_time => {}
-            () = is_written => shared.settings.look(),
+            () = is_time_to_look => {}
             () = shared.settings.changed.notified() => tokio::time::sleep(CROWD).await,
         }
     }

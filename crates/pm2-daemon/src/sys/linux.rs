@@ -1,16 +1,14 @@
 //! Linux: `posix_spawn` without a copy of our memory, pidfds, `/proc`.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tokio::io::Interest;
@@ -364,41 +362,6 @@ fn page_size() -> u64 {
     static SIZE: OnceLock<u64> = OnceLock::new();
     // SAFETY: sysconf reads a constant of the system.
     *SIZE.get_or_init(|| u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096))
-}
-
-/// Tells when somebody has written, replaced or removed a file.
-pub(crate) struct FileWatch {
-    /// Of the folder: the file may be another one every time.
-    inotify: Inotify,
-    ready: AsyncFd<OwnedFd>,
-    name: OsString,
-}
-
-impl FileWatch {
-    /// Only where there is something to poll with. `None`: the system lets nobody watch the folder.
-    pub(crate) fn of(path: &Path) -> Option<FileWatch> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok()?;
-        // Not what is written to a file that stays open, as logs are.
-        let changes = AddWatchFlags::IN_CLOSE_WRITE
-            | AddWatchFlags::IN_MOVED_TO
-            | AddWatchFlags::IN_MOVED_FROM
-            | AddWatchFlags::IN_DELETE;
-        inotify.add_watch(path.parent()?, changes).ok()?;
-        let ready = watch_descriptor(inotify.as_fd().try_clone_to_owned().ok()?).ok()?;
-        Some(FileWatch { inotify, ready, name: path.file_name()?.to_owned() })
-    }
-
-    /// Waits for the next change.
-    pub(crate) async fn changed(&self) {
-        loop {
-            let Ok(mut ready) = self.ready.readable().await else { return std::future::pending().await };
-            match self.inotify.read_events() {
-                Ok(events) if events.iter().any(|event| event.name.as_ref() == Some(&self.name)) => return,
-                Ok(_) => {}
-                Err(_) => ready.clear_ready(),
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(crate) use cgroup::{cgroup_members, kill_cgroup, own_cgroup, remove_cgroup, 
 pub(crate) use memory::give_back_memory;
 pub(crate) use notify::NotifySocket;
 pub(crate) use platform::{
-    Adoption, FileWatch, ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of,
+    Adoption, ProcessWatch, Sampler, children, close_from, group_members, memory_file, parent_of,
     spawn_process, standing_of, variables_of, wait_for_exit,
 };
 pub(crate) use sockets::{accept, n_unaccepted, steer};

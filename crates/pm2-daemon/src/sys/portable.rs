@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
-use std::path::Path;
 use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
@@ -219,21 +218,5 @@ impl Sampler {
         self.system.refresh_processes_specifics(ProcessesToUpdate::Some(&[self.pid]), true, kind);
         let process = self.system.process(self.pid)?;
         Some(Sample { memory: process.memory(), cpu: Duration::from_millis(process.accumulated_cpu_time()) })
-    }
-}
-
-/// Tells when somebody may have written a file: every time it may have been a while.
-pub(crate) struct FileWatch;
-
-impl FileWatch {
-    /// `None`: never here.
-    pub(crate) fn of(_path: &Path) -> Option<FileWatch> {
-        Some(FileWatch)
-    }
-
-    /// Waits for the next change.
-    pub(crate) async fn changed(&self) {
-        // As often as pm2-logrotate looks.
-        tokio::time::sleep(Duration::from_secs(30)).await;
     }
 }
