@@ -129,6 +129,28 @@ test('a bus can be iterated, all of it or one topic', async (t) => {
   t.deepEqual(bus.listeners, [])
 })
 
+test('whoever stops iterating gets an end, also of what waits', async (t) => {
+  const { bus, send } = await open(t)
+  const done = { value: undefined, done: true }
+  const events = bus.events()
+  const waiting = events.next()
+  t.deepEqual(await events.return('x'), { value: 'x', done: true })
+  t.deepEqual([await waiting, await events.next()], [done, done])
+  const others = bus.events()
+  const other = others.next()
+  await t.throwsAsync(others.throw(new Error('enough')), { message: 'enough' })
+  t.deepEqual([await other, await others.next(), bus.listeners], [done, done, []])
+  const first = once(bus.sock, 'close')
+  let count = 0
+  bus.on('n', () => {
+    count += 1
+    if (count === 2) bus.close()
+  })
+  send(...Array.from({ length: 10 }, (_, n) => event('n', n)))
+  await first
+  t.is(count, 2)
+})
+
 test('what nobody takes is left with the daemon, and nothing is lost or out of order', async (t) => {
   const { bus, send } = await open(t)
   const [socket] = t.context.sockets

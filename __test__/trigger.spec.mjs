@@ -31,6 +31,19 @@ for (const execMode of ['fork', 'cluster']) {
   })
 }
 
+test('an answer that another app gives to somebody else is not taken for ours', async (t) => {
+  const { pm2, folder } = await offering(t)
+  await pm2.start(fixture('offer-actions.js'), { name: 'other' })
+  await waitFor(async () => (await pm2.list()).every(({ pm2_env }) => pm2_env.axm_actions.length === 3))
+  const ours = pm2.trigger('app', 'quiet')
+  await waitFor(async () => (await readFile(path.join(folder, 'logs/app-out.log'), 'utf8')).includes('quiet\n'))
+  const [theirs] = await pm2.trigger('other', 'quiet', 'theirs')
+  t.deepEqual([theirs.process.name, theirs.data.return], ['other', 'theirs'])
+  await pm2.msgProcess({ id: 0, msg: 'quiet', opts: 'ours' })
+  const [reply, ...others] = await ours
+  t.deepEqual([reply.process.name, reply.data.return, others], ['app', 'ours', []])
+})
+
 test('a daemon that goes away fails a trigger that waits', async (t) => {
   const { pm2, folder, daemonPid } = await offering(t)
   const failed = t.throwsAsync(pm2.trigger('app', 'quiet'), { code: 'PM2_CONNECTION_LOST' })

@@ -26,9 +26,9 @@ async function trigger(link, target, action, params) {
     const ended = new Set()
     const changed = listen(bus, ({ topic, packet }) => {
       const id = packet.process.pm_id
-      if (replies.has(id) || (isId(target) && id !== Number(target))) return
+      if (replies.has(id)) return
       if (topic === 'axm:reply') {
-        if (packet.data.action_name === action) replies.set(id, packet)
+        if (packet.data.action_name === action && mayAnswer(packet.process, target, meant)) replies.set(id, packet)
       } else if (meant.has(id)) ended.add(id)
     })
     const opts = params === undefined || params === null ? {} : { opts: params }
@@ -47,6 +47,13 @@ function isMeant({ name, pm_id: id, pm2_env: env }, target, action) {
   if (!env.axm_actions?.some(({ action_name: offered }) => offered === action)) return false
   if (isId(target)) return id === Number(target)
   return target === 'all' || [name, env.namespace, path.basename(String(env.pm_exec_path))].includes(target)
+}
+
+/** Others may be doing the same for somebody else. */
+function mayAnswer({ name, pm_id: id, namespace }, target, meant) {
+  if (isId(target)) return id === Number(target)
+  // One that has come since is told, too.
+  return meant.has(id) || target === 'all' || [name, namespace].includes(target)
 }
 
 /** @returns a function whose promise fulfils with the next packet and rejects when the daemon goes away */

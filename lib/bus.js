@@ -163,13 +163,17 @@ class Bus {
     const onClose = () => wake()
     this.on(topic, listener)
     this.sock.on('close', onClose)
+    let hasEnded = false
     const end = () => {
+      hasEnded = true
+      waiting.length = 0
       this.off(topic, listener)
       this.sock.off('close', onClose)
       hold(false)
+      wake()
     }
     const next = async () => {
-      while (waiting.length === 0 && !this.sock.closed) {
+      while (waiting.length === 0 && !this.sock.closed && !hasEnded) {
         await new Promise((resolve) => {
           wake = resolve
         })
@@ -187,6 +191,10 @@ class Bus {
       return: async (value) => {
         end()
         return { value, done: true }
+      },
+      throw: async (error) => {
+        end()
+        throw error
       },
       [Symbol.asyncIterator]() {
         return this
@@ -228,7 +236,8 @@ class Bus {
 
   #receive(args) {
     const listeners = this.listeners
-    if (listeners.length === 0) return
+    // What was read together with the packet whose listener has closed the bus.
+    if (listeners.length === 0 || this.sock.closed) return
     const topic = String(value(args[0]))
     // Parsed only when somebody wants it, and once for all who do.
     let rest

@@ -35,8 +35,13 @@ async function printLogs(link, daemonLog, params) {
   await printTail(shower(wishes), link, daemonLog, lines)
 }
 
+/** @returns when the files were read, epoch ms */
 async function printTail(showing, link, daemonLog, lines) {
-  if (lines > 0) print(await showing.tail(JSON.stringify(await list(link)), daemonLog, lines))
+  if (lines === 0) return 0
+  const processes = JSON.stringify(await list(link))
+  const read = Date.now()
+  print(await showing.tail(processes, daemonLog, lines))
+  return read
 }
 
 /**
@@ -55,9 +60,8 @@ async function streamLogs(link, openBus, daemonLog, params) {
     else show(topic, packet)
   })
   try {
-    const read = Date.now()
-    await printTail(showing, link, daemonLog, lines)
-    const late = lines > 0 ? waiting.filter(([, { at }]) => !(at < read)) : waiting
+    const read = await printTail(showing, link, daemonLog, lines)
+    const late = waiting.filter(([, { at }]) => !(at < read))
     waiting = null
     for (const [topic, packet] of late) show(topic, packet)
   } catch (error) {

@@ -1,7 +1,7 @@
 //! The event bus: packets to every subscriber of the pub socket.
 //!
-//! A packet is built only if somebody has room for it. Each subscriber has a bounded queue; one that does
-//! not read loses packets, learns how many in a `pm2:overflow` packet, and never holds up an app.
+//! A packet is built only if somebody has room for it. Each subscriber has a bounded queue ([`crate::allowance`]); one
+//! that does not read loses packets, learns how many in a `pm2:overflow` packet, and never holds up an app.
 
 mod queue;
 
@@ -76,16 +76,18 @@ impl Bus {
             loop {
                 let batch = subscriber.queue.lock().take();
                 let Some(batch) = batch else { return };
-                let count = batch.bytes().len();
-                if count == 0 {
+                let mut rest = batch.bytes();
+                if rest.is_empty() {
                     subscriber.changed.notified().await;
                     continue;
                 }
-                if output.write_all(batch.bytes()).await.is_err() {
-                    return;
+                let mut was_large = false;
+                while !rest.is_empty() {
+                    let Ok(count @ 1..) = output.write(rest).await else { return };
+                    rest = &rest[count..];
+                    was_large = subscriber.queue.lock().written(count);
                 }
                 drop(batch);
-                let was_large = subscriber.queue.lock().written(count);
                 if was_large {
                     give_back_memory();
                 }
@@ -154,6 +156,7 @@ mod tests {
     use tokio::io::DuplexStream;
 
     use super::*;
+    use crate::allowance::STOPPED_BYTES;
 
     async fn subscribe(bus: &Bus, capacity: usize) -> (DuplexStream, tokio::task::JoinHandle<()>) {
         let before = bus.subscribers.lock().len();
@@ -202,15 +205,18 @@ mod tests {
         usize::try_from(packet["lost"].as_u64().unwrap()).unwrap()
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_subscriber_that_does_not_read_is_told_what_it_lost_and_where() {
         let bus = Bus::default();
         bus.publish("a", || panic!("nobody listens, nothing is built"));
         let (far, serving) = subscribe(&bus, 64).await;
         let text = format!("\"{}\"", "x".repeat(1024 * 1024));
-        let n_sent = 2 * queue::MAX_QUEUED_BYTES / text.len();
+        let n_sent = 2 * STOPPED_BYTES / text.len();
         let mut n_built = 0;
-        for _ in 0..n_sent {
+        for number in 0..n_sent {
+            if number == 1 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+            }
             bus.publish("large", || {
                 n_built += 1;
                 text.clone()
@@ -238,6 +244,27 @@ mod tests {
         assert!(!bus.is_watched());
     }
 
+    /// It takes a packet while two come.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_only_slower_loses_nothing() {
+        let bus = Bus::default();
+        let (far, _serving) = subscribe(&bus, 64 * 1024).await;
+        let mut reader = Reader::new(far);
+        let text = format!("\"{}\"", "x".repeat(1024 * 1024));
+        let n_pairs = 3 * STOPPED_BYTES / text.len();
+        for _ in 0..n_pairs {
+            bus.publish("large", || text.clone());
+            bus.publish("large", || text.clone());
+            tokio::time::advance(Duration::from_millis(100)).await;
+            assert!(is(&reader.next().await, "large"));
+        }
+        for _ in 0..n_pairs {
+            assert!(is(&reader.next().await, "large"));
+        }
+        bus.publish("after", || "1".to_owned());
+        assert!(is(&reader.next().await, "after"));
+    }
+
     #[tokio::test]
     async fn one_that_does_not_read_costs_the_others_nothing() {
         let bus = Bus::default();
@@ -245,7 +272,7 @@ mod tests {
         let (far, _) = subscribe(&bus, 64 * 1024).await;
         let mut reader = Reader::new(far);
         let text = format!("\"{}\"", "x".repeat(512 * 1024));
-        for number in 0..2 * queue::MAX_QUEUED_BYTES / text.len() {
+        for number in 0..2 * STOPPED_BYTES / text.len() {
             bus.publish("large", || text.clone());
             bus.publish("n", || number.to_string());
             assert!(is(&reader.next().await, "large"));

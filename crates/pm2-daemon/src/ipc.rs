@@ -20,6 +20,7 @@ pub(crate) const MAX_INCOMING: usize = 64;
 mod tests {
     use std::io::{BufRead, BufReader, Read, Write};
     use std::os::unix::net::UnixStream;
+    use std::time::Duration;
 
     use tokio::sync::mpsc;
 
@@ -77,11 +78,20 @@ mod tests {
         assert_eq!(line.await.unwrap(), "{\"b\":2}\n");
     }
 
+    async fn a_second_later() {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        tokio::time::resume();
+    }
+
     #[tokio::test]
     async fn large_messages_to_an_app_that_does_not_read_are_refused() {
         let (sender, _receiver, app) = pair();
         let text = format!("\"{}\"", "x".repeat(10 * 1024 * 1024));
         assert_eq!(sender.send(&text), Ok(()));
+        // It may only be slower.
+        assert_eq!(sender.send(&text), Ok(()));
+        a_second_later().await;
         assert_eq!(sender.send(&text), Err(SendError::Full));
         drop(app);
     }
@@ -97,6 +107,9 @@ mod tests {
         assert_eq!(send("1").await.unwrap(), Ok(String::new()));
         let large = format!("\"{}\"", "x".repeat(10 * 1024 * 1024));
         let (unread, waiting) = (send(&large), send("2"));
+        // Until then what fits into the channel has been written.
+        tokio::task::yield_now().await;
+        a_second_later().await;
         assert_eq!(send(&large).await.unwrap(), Err(SendError::Full.to_string()));
         drop(app);
         let closed = Err(SendError::Closed.to_string());

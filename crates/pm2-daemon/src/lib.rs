@@ -3,6 +3,7 @@
 //! A library, so that the executable and tests run the same code; it owns no command line and
 //! evaluates no JavaScript.
 
+mod allowance;
 mod bus;
 mod clock;
 mod cluster;

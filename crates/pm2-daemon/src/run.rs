@@ -191,6 +191,10 @@ async fn serve(
     );
     let started_at = left.as_ref().map_or_else(epoch_ms, |(state, _)| state.engine.started_at);
     let (engine, mut wishes) = Engine::new(Supervisor::new(context), started_at);
+    let listed = Arc::downgrade(&engine);
+    let logs_of = |engine: Arc<Engine>| engine.supervisor.logs();
+    let logs = &engine.supervisor.context.logs;
+    logs.shared.know_list(move || listed.upgrade().map(logs_of).unwrap_or_default());
 
     let mut signals = Signals::install().map_err(DaemonError::System)?;
     // The image before has held them up.

@@ -3,6 +3,7 @@
 pub(crate) mod identity;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::clock::epoch_ms;
 use crate::context::Context;
 use crate::job::{self, AppSpec, Command, Frozen, JobHandle, Reply, Status, View};
+use crate::logs::OwnSettings;
 use crate::metrics::Metrics;
 
 /// All jobs of this daemon.
@@ -41,6 +43,15 @@ impl Supervisor {
     /// All jobs by ascending id.
     pub(crate) fn jobs(&self) -> Vec<JobHandle> {
         self.table.lock().jobs.values().cloned().collect()
+    }
+
+    /// The log files of all jobs, whether they run or not, with what each says of their rotation.
+    pub(crate) fn logs(&self) -> Vec<(PathBuf, OwnSettings)> {
+        let of_job = |view: &View| {
+            let own = &view.spec.log_rotation;
+            view.log_paths().into_iter().map(|path| (path.into(), own.clone())).collect::<Vec<_>>()
+        };
+        self.jobs().iter().flat_map(|job| job.peek(of_job)).collect()
     }
 
     /// JSON array of all processes with fresh metrics.
@@ -234,6 +245,7 @@ impl Supervisor {
             table.jobs.insert(id, job.clone());
             made.push((job, starts));
         }
+        self.context.logs.list_has_changed();
         Ok(made)
     }
 }

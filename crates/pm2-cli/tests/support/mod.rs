@@ -8,6 +8,7 @@ mod app;
 mod client;
 mod home;
 pub(crate) mod load;
+pub(crate) mod logs;
 mod proc;
 mod program;
 mod random;

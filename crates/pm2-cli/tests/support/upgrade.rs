@@ -74,6 +74,13 @@ pub(crate) fn hear(bus: &mut Client, topic: &str) -> Value {
 pub(crate) fn facts(list: &[Value]) -> Vec<String> {
     let mut facts = Vec::new();
     for entry in list {
+        let mut entry = entry.clone();
+        // What the app runtime measures; what the app itself does stays.
+        if let Some(metrics) = entry["pm2_env"]["axm_monitor"].as_object_mut() {
+            metrics.retain(|_, metric| {
+                !metric["type"].as_str().is_some_and(|kind| kind.starts_with("internal/"))
+            });
+        }
         let id = &entry["pm_id"];
         for (key, value) in entry.as_object().unwrap().iter().filter(|(key, _)| *key != "monit") {
             match value.as_object() {

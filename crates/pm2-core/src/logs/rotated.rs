@@ -59,8 +59,34 @@ pub fn free_path(log: &Path, date: &str) -> PathBuf {
     };
     let entries = std::fs::read_dir(folder_of(log)).into_iter().flatten().flatten();
     let highest = entries.filter_map(|entry| number_of(entry.file_name().to_str()?)).max();
-    let number = highest.map_or(String::new(), |number| format!("_{}", number.saturating_add(1)));
-    log.with_file_name(format!("{beginning}{number}.log"))
+    let first = highest.map_or(0, |number| number.saturating_add(1));
+    let path_of = |number: u64| {
+        let number = if number == 0 { String::new() } else { format!("_{number}") };
+        log.with_file_name(format!("{beginning}{number}.log"))
+    };
+    // A folder that could not be listed may have such files all the same.
+    let is_free = |path: &PathBuf| path.symlink_metadata().is_err();
+    (first..).map(path_of).find(is_free).unwrap_or_else(|| path_of(first))
+}
+
+/// Whether a path has the name of a rotated file of this log; another log may have it as well.
+#[must_use]
+pub fn is_of(log: &Path, path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    name.strip_prefix(&stem(log)).is_some_and(|rest| rest.starts_with("__"))
+        && plain_name(name).ends_with(".log")
+}
+
+/// Files with this behind the name of a compressed one: somebody was about to write that.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn parts(log: &Path, suffix: &str) -> io::Result<Vec<PathBuf>> {
+    let is_part = |path: &PathBuf| {
+        let whole = path.to_str().and_then(|path| path.strip_suffix(suffix)).map(Path::new);
+        whole.is_some_and(|whole| is_of(log, whole) && whole.to_str().and_then(Codec::of).is_some())
+    };
+    Ok(std::fs::read_dir(folder_of(log))?.flatten().map(|entry| entry.path()).filter(is_part).collect())
 }
 
 /// The rotated files of a log, the oldest first.

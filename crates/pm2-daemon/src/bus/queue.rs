@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use pm2_core::protocol::encode_event;
+use tokio::time::Instant;
 
 use super::Busy;
+use crate::allowance::allows;
 use crate::clock::epoch_ms;
 use crate::tally::One;
 
-/// Bytes a subscriber may have waiting: 100 000 messages of an app that says something short.
-pub(super) const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that may wait for a subscriber that reads.
+const MAX_QUEUED_BYTES: usize = 256 * 1024 * 1024;
 /// So much was waiting at some time that its memory is worth giving back.
 const MUCH: usize = 1024 * 1024;
 /// Packets are written together up to this size.
@@ -22,6 +24,8 @@ pub(super) struct Queue {
     frames: VecDeque<Arc<[u8]>>,
     /// Of all that has not been written, also of what is being written.
     bytes: usize,
+    /// When the subscriber last took something, or had nothing to take.
+    last_read: Option<Instant>,
     /// The most that there was of them since there was nothing.
     peak: usize,
     lost: u64,
@@ -61,14 +65,14 @@ impl Queue {
         if self.is_closed {
             return false;
         }
-        // One packet larger than the limit may pass through an empty queue.
-        let fits = self.bytes == 0 || self.bytes + frame.len() <= MAX_QUEUED_BYTES;
-        if self.lost > 0 || !fits {
+        let is_first = self.bytes == 0;
+        let last_read = *self.last_read.get_or_insert_with(Instant::now);
+        if self.lost > 0 || !allows(self.bytes, frame.len(), last_read, MAX_QUEUED_BYTES) {
             self.lost += 1;
             return false;
         }
-        let is_first = self.bytes == 0;
         if is_first {
+            self.last_read = Some(Instant::now());
             self.busy = Some(busy());
         }
         self.bytes += frame.len();
@@ -115,6 +119,7 @@ impl Queue {
     /// So many bytes have left. `true`: those were the last of many.
     pub(super) fn written(&mut self, count: usize) -> bool {
         self.bytes -= count;
+        self.last_read = Some(Instant::now());
         if self.bytes > 0 {
             return false;
         }

@@ -259,6 +259,9 @@ impl Channel {
             match send_with_descriptor(self.stream.as_raw_fd(), &frame.bytes[frame.n_sent..], descriptor) {
                 Ok(count) => {
                     frame.n_sent += count;
+                    if frame.message.is_some() {
+                        self.outbox.sent(count);
+                    }
                     frame.descriptor = None;
                     let is_whole = frame.n_sent == frame.bytes.len();
                     if !has_descriptor {
@@ -267,10 +270,7 @@ impl Channel {
                         // The worker may read the rest together with the next descriptor.
                         self.n_text += MAX_UNREAD + 1;
                     }
-                    if is_whole
-                        && let Some(Frame { bytes, message: Some(written), .. }) = self.unsent.pop_front()
-                    {
-                        self.outbox.sent(bytes.len());
+                    if is_whole && let Some(Frame { message: Some(written), .. }) = self.unsent.pop_front() {
                         written.done();
                     }
                 }

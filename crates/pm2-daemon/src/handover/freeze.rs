@@ -47,6 +47,7 @@ pub(crate) async fn freeze(
     let (pumps, is_late) = context.logs.freeze(&mut files, &mut descriptors).await;
     if is_late {
         context.logs.thaw(pumps, &files, &context.bus, &mut descriptors);
+        context.logs.go_on();
         jobs.into_iter().for_each(job::Frozen::go_on);
         return Err(FreezeError::SlowDisk);
     }
@@ -112,6 +113,7 @@ pub(crate) fn thaw(engine: &Arc<Engine>, state: State, mut descriptors: Descript
         .collect();
     supervisor.metrics.thaw(state.engine.samples, &clock);
     supervisor.thaw(jobs, state.engine.next_job);
+    context.logs.go_on();
 }
 
 fn process_of(state: &mut JobState) -> Option<&mut ProcessState> {

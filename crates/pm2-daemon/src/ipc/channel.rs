@@ -195,7 +195,10 @@ impl Writer {
                 let sent = stream
                     .try_io(Interest::WRITABLE, || send_with_descriptor(stream.as_raw_fd(), rest, None));
                 match sent {
-                    Ok(count) => self.n_sent += count,
+                    Ok(count) => {
+                        self.n_sent += count;
+                        self.outbox.sent(count);
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         if stream.writable().await.is_err() {
                             return;
@@ -204,7 +207,6 @@ impl Writer {
                     Err(_) => return,
                 }
             }
-            self.outbox.sent(self.current.line.len());
             // Before the wait: a line that was sent must not be there when it is interrupted.
             let nothing = Outgoing { line: Vec::new(), written: Written::unasked() };
             std::mem::replace(&mut self.current, nothing).written.done();

@@ -1,5 +1,6 @@
 //! What an app's line on its channel means.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use pm2_core::protocol::repair_surrogates;
@@ -97,10 +98,11 @@ pub(crate) fn parse(line: Vec<u8>) -> Option<Line> {
     let line = String::from_utf8(line)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
     let text = match repair_surrogates(&line) {
-        std::borrow::Cow::Borrowed(_) => line,
-        std::borrow::Cow::Owned(repaired) => repaired,
+        Cow::Borrowed(_) => line,
+        Cow::Owned(repaired) => repaired,
     };
-    sort(text, false)
+    let bare = text.trim_matches([' ', '\t', '\r', '\n']);
+    if bare.len() == text.len() { sort(text, false) } else { sort(bare.to_owned(), false) }
 }
 
 /// `with_handle`: the message of a handle, which has none itself.
@@ -111,7 +113,12 @@ fn sort(text: String, with_handle: bool) -> Option<Line> {
         let is_ready = text == "\"ready\"";
         return Some(Line::Message(if is_ready { AppMessage::Ready } else { AppMessage::Raw(text) }));
     }
-    let head: Head<'_> = serde_json::from_str(&text).ok()?;
+    let Ok(head) = serde_json::from_str::<Head<'_>>(&text) else {
+        // A member may be there twice; the last one counts.
+        let object: Value = serde_json::from_str(&text).ok()?;
+        let once = object.to_string();
+        return if once == text { None } else { sort(once, with_handle) };
+    };
     if let Some(command) = head.cmd.and_then(string)
         && command.starts_with("NODE_")
         && command.len() > 5
@@ -135,14 +142,15 @@ fn sort(text: String, with_handle: bool) -> Option<Line> {
             _ => None,
         };
     }
-    if let Some(version) = head.node_version.and_then(string) {
-        return Some(Line::Message(AppMessage::NodeVersion(version)));
-    }
-    if let (Some(kind), Some(data)) = (head.kind.filter(truthy), head.data.filter(truthy)) {
-        let kind = serde_json::from_str(kind.get()).map(|kind: Value| as_text(&kind)).unwrap_or_default();
-        return Some(Line::Message(AppMessage::Typed { kind, data: data.get().to_owned() }));
-    }
-    Some(Line::Message(AppMessage::Raw(text)))
+    let in_text = |value: &RawValue| {
+        serde_json::from_str(value.get()).map(|value: Value| as_text(&value)).unwrap_or_default()
+    };
+    let [kind, data, version] = [head.kind, head.data, head.node_version].map(|member| member.filter(truthy));
+    Some(Line::Message(match (kind, data, version) {
+        (Some(kind), Some(data), _) => AppMessage::Typed { kind: in_text(kind), data: data.get().to_owned() },
+        (_, _, Some(version)) => AppMessage::NodeVersion(in_text(version)),
+        _ => AppMessage::Raw(text),
+    }))
 }
 
 fn string(value: &RawValue) -> Option<String> {
@@ -159,6 +167,11 @@ fn as_text(value: &Value) -> String {
             .collect::<Vec<_>>()
             .join(","),
         Value::Object(_) => "[object Object]".to_owned(),
+        Value::Number(number) => match number.as_f64() {
+            // As many digits as JavaScript shows without an exponent; zero has no sign.
+            Some(whole) if whole.fract() == 0.0 && whole.abs() < 1e21 => format!("{:.0}", whole + 0.0),
+            _ => number.to_string(),
+        },
         other => other.to_string(),
     }
 }
@@ -186,19 +199,30 @@ mod tests {
         check("\"ready\"", Some(AppMessage::Ready));
         check("\"other\"", raw("\"other\""));
         check("null", raw("null"));
+        check(" \"ready\"\r", Some(AppMessage::Ready));
+        check("\t{\"a\":1} ", raw("{\"a\":1}"));
         check("[1]", raw("[1]"));
         check(r#"{"node_version":"20.1.0"}"#, Some(AppMessage::NodeVersion("20.1.0".to_owned())));
         check(
             r#"{"type":"process:msg","data":{"a":1}}"#,
             Some(AppMessage::Typed { kind: "process:msg".to_owned(), data: r#"{"a":1}"#.to_owned() }),
         );
+        check(r#"{"node_version":5}"#, Some(AppMessage::NodeVersion("5".to_owned())));
+        check(r#"{"node_version":""}"#, raw(r#"{"node_version":""}"#));
+        let own = Some(AppMessage::Typed { kind: "own".to_owned(), data: "1".to_owned() });
+        check(r#"{"node_version":"v1","type":"own","data":1}"#, own.clone());
+        check(r#"{"type":"a","data":[],"type":"own","data":1}"#, own);
         check(
             r#"{"type":5,"data":1}"#,
             Some(AppMessage::Typed { kind: "5".to_owned(), data: "1".to_owned() }),
         );
-        for (kind, topic) in
-            [("[\"x\",null,[1,2]]", "x,,1,2"), ("{\"a\":1}", "[object Object]"), ("true", "true")]
-        {
+        for (kind, topic) in [
+            ("[\"x\",null,[1,2]]", "x,,1,2"),
+            ("{\"a\":1}", "[object Object]"),
+            ("true", "true"),
+            ("1e3", "1000"),
+            ("[-0.0,1.5]", "0,1.5"),
+        ] {
             check(
                 &format!(r#"{{"type":{kind},"data":1}}"#),
                 Some(AppMessage::Typed { kind: topic.to_owned(), data: "1".to_owned() }),

@@ -1,22 +1,32 @@
 //! The bounded queue of lines for an app.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::allowance::allows;
 
 /// Lines that may wait for an app that does not read.
 pub(super) const MAX_OUTGOING: usize = 4096;
-/// Bytes that may wait; a single longer line may pass.
-const MAX_OUTGOING_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes that may wait for one that reads.
+const MAX_OUTGOING_BYTES: usize = 64 * 1024 * 1024;
 
 /// The sending half of an app's channel; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ChannelSender {
     queue: mpsc::Sender<Outgoing>,
-    queued_bytes: Arc<AtomicUsize>,
+    waiting: Arc<Mutex<Waiting>>,
     /// Tells a writer that does not wait for the queue itself.
     wake: Option<Arc<dyn Fn() + Send + Sync>>,
+}
+
+/// What an app has not taken yet.
+struct Waiting {
+    bytes: usize,
+    /// When it last took something, or had nothing to take.
+    last_read: Instant,
 }
 
 /// Why a message could not be handed to the channel.
@@ -65,17 +75,14 @@ impl Drop for Written {
 /// The writer's half.
 pub(crate) struct Outbox {
     queue: mpsc::Receiver<Outgoing>,
-    queued_bytes: Arc<AtomicUsize>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
 /// Both halves. `wake` is called after every line that was queued; so many bytes have left the queue and not been sent.
 pub(crate) fn outbox(wake: Option<Arc<dyn Fn() + Send + Sync>>, unsent: usize) -> (ChannelSender, Outbox) {
     let (sender, queue) = mpsc::channel(MAX_OUTGOING);
-    let queued_bytes = Arc::new(AtomicUsize::new(unsent));
-    (
-        ChannelSender { queue: sender, queued_bytes: queued_bytes.clone(), wake },
-        Outbox { queue, queued_bytes },
-    )
+    let waiting = Arc::new(Mutex::new(Waiting { bytes: unsent, last_read: Instant::now() }));
+    (ChannelSender { queue: sender, waiting: waiting.clone(), wake }, Outbox { queue, waiting })
 }
 
 impl ChannelSender {
@@ -96,16 +103,21 @@ impl ChannelSender {
 
     fn queue(&self, json: &str, written: Written) -> Result<(), (SendError, Written)> {
         let length = json.len() + 1;
-        let queued = self.queued_bytes.load(Ordering::Relaxed);
-        if queued > 0 && queued + length > MAX_OUTGOING_BYTES {
-            return Err((SendError::Full, written));
+        {
+            let mut waiting = self.waiting.lock();
+            if !allows(waiting.bytes, length, waiting.last_read, MAX_OUTGOING_BYTES) {
+                return Err((SendError::Full, written));
+            }
+            if waiting.bytes == 0 {
+                waiting.last_read = Instant::now();
+            }
+            waiting.bytes += length;
         }
         let mut line = Vec::with_capacity(length);
         line.extend_from_slice(json.as_bytes());
         line.push(b'\n');
-        self.queued_bytes.fetch_add(length, Ordering::Relaxed);
         self.queue.try_send(Outgoing { line, written }).map_err(|error| {
-            self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
+            self.waiting.lock().bytes -= length;
             match error {
                 mpsc::error::TrySendError::Full(unsent) => (SendError::Full, unsent.written),
                 mpsc::error::TrySendError::Closed(unsent) => (SendError::Closed, unsent.written),
@@ -137,6 +149,8 @@ impl Outbox {
 
     /// So many bytes have left.
     pub(crate) fn sent(&self, length: usize) {
-        self.queued_bytes.fetch_sub(length, Ordering::Relaxed);
+        let mut waiting = self.waiting.lock();
+        waiting.bytes -= length;
+        waiting.last_read = Instant::now();
     }
 }

@@ -203,11 +203,13 @@ impl View {
         if data.len() > MAX_REPORT_BYTES || nesting(data) > MAX_REPORT_NESTING {
             return true;
         }
+        let length = data.len();
         let data = serde_json::from_str::<Value>(data).unwrap_or_default();
         match kind {
             "axm:action" => {
                 let known = |action: &Value| action.get("action_name") == data.get("action_name");
-                if !self.axm_actions.iter().any(known) && self.axm_actions.len() < MAX_REPORT_MEMBERS {
+                let has_room = self.axm_actions.len() < MAX_REPORT_MEMBERS && length <= MAX_ACTION_BYTES;
+                if has_room && !self.axm_actions.iter().any(known) {
                     self.axm_actions.push(data);
                 }
             }
@@ -328,22 +330,26 @@ impl View {
 }
 
 /// Largest report of an app about itself, and largest collection of them.
-const MAX_REPORT_BYTES: usize = 64 * 1024;
+const MAX_REPORT_BYTES: usize = 256 * 1024;
+/// Largest description of an action.
+const MAX_ACTION_BYTES: usize = 4 * 1024;
 /// Arrays and objects inside each other; a list adds some of its own, and readers stop at 128.
 const MAX_REPORT_NESTING: usize = 32;
 /// Most actions, metrics or options of one app.
-const MAX_REPORT_MEMBERS: usize = 200;
+const MAX_REPORT_MEMBERS: usize = 1000;
 
 fn merge(map: &mut serde_json::Map<String, Value>, value: Value) {
     let Value::Object(members) = value else { return };
-    map.extend(members);
-    let too_large = |map: &serde_json::Map<String, Value>| {
-        map.len() > MAX_REPORT_MEMBERS
-            || serde_json::to_string(map).is_ok_and(|text| text.len() > MAX_REPORT_BYTES)
-    };
-    if too_large(map) {
-        // Whoever reports that much begins anew.
-        map.clear();
+    let length = |key: &str, value: &Value| key.len() + value.to_string().len() + r#""":,"#.len();
+    let mut bytes: usize = map.iter().map(|(key, value)| length(key, value)).sum();
+    for (key, value) in members {
+        let before = map.get(&key).map(|before| length(&key, before));
+        let after = bytes - before.unwrap_or(0) + length(&key, &value);
+        // What has room stays, and goes on being up to date.
+        if after <= MAX_REPORT_BYTES && (before.is_some() || map.len() < MAX_REPORT_MEMBERS) {
+            map.insert(key, value);
+            bytes = after;
+        }
     }
 }
 
@@ -434,6 +440,10 @@ mod tests {
             view.take_axm("axm:action", &format!(r#"{{"action_name":"{number}"}}"#));
         }
         assert!(view.proc_json(None).len() < 2 * MAX_REPORT_BYTES);
+        // Those that came first are still there, and still change.
+        view.take_axm("axm:monitor", r#"{"metric 0":5}"#);
+        assert_eq!(view.axm_monitor["metric 0"], 5);
+        assert!(view.axm_monitor.len() > 200);
         assert!(view.pm2_env().is_some());
         assert!(!view.take_axm("process:msg", "{}"));
     }

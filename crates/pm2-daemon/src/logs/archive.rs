@@ -10,7 +10,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use pm2_core::logs::rotated::{self, Codec, Rotated};
 
-use super::registry::OpenFiles;
+use super::registry::KnownLogs;
 use super::rotation::Plan;
 use crate::journal::Journal;
 use crate::sys::leave_signals_to_others;
@@ -22,8 +22,8 @@ const PART: &str = ".part";
 #[derive(Clone)]
 pub(super) struct Archive {
     journal: Journal,
-    /// What may look like a rotated file, but is written.
-    open: Arc<OpenFiles>,
+    /// What may look like a rotated file, but is a log.
+    known: Arc<KnownLogs>,
     work: Arc<Mutex<Work>>,
     /// Held while files are removed or take the place of others: what was removed must not come back.
     changing: Arc<Mutex<()>>,
@@ -32,30 +32,46 @@ pub(super) struct Archive {
 #[derive(Default)]
 struct Work {
     /// Logs whose rotated files are to be compressed.
-    logs: Vec<(PathBuf, Codec)>,
+    logs: Vec<Uncompressed>,
     is_running: bool,
 }
 
+/// A log, where it is behind links, and how its rotated files are compressed.
+struct Uncompressed {
+    log: PathBuf,
+    real: PathBuf,
+    codec: Codec,
+}
+
 impl Archive {
-    pub(super) fn new(journal: Journal, open: Arc<OpenFiles>) -> Archive {
-        Archive { journal, open, work: Arc::default(), changing: Arc::default() }
+    pub(super) fn new(journal: Journal, known: Arc<KnownLogs>) -> Archive {
+        Archive { journal, known, work: Arc::default(), changing: Arc::default() }
     }
 
-    /// Removes what the plan does not keep, and has the rest compressed. Files that are being written are left alone.
-    pub(super) fn tend(&self, log: &Path, plan: &Plan) {
-        let (compresses, failures) = self.remove_surplus(log, plan);
+    /// Removes what the plan does not keep, and has the rest compressed. `real` is where the log is, behind links.
+    pub(super) fn tend(&self, log: &Path, real: &Path, plan: &Plan) {
+        if plan.retain.is_none() && plan.max_total.is_none() && plan.compress.is_none() {
+            return;
+        }
+        let (compresses, failures) = self.remove_surplus(log, real, plan);
         if let (true, Some(codec)) = (compresses, plan.compress) {
-            self.compress(log, codec);
+            self.compress(log, real, codec);
         }
         for failure in failures {
             self.journal.error(failure);
         }
     }
 
+    /// Goes on with what an earlier daemon, or another image of this one, was about to compress.
+    pub(super) fn resume(&self, log: &Path, codec: Codec) {
+        let real = fs::canonicalize(log).unwrap_or_else(|_| log.to_owned());
+        self.compress(log, &real, codec);
+    }
+
     /// Whether something is left to compress, and what went wrong.
-    fn remove_surplus(&self, log: &Path, plan: &Plan) -> (bool, Vec<String>) {
+    fn remove_surplus(&self, log: &Path, real: &Path, plan: &Plan) -> (bool, Vec<String>) {
         let _alone = self.changing.lock();
-        let rotated = match self.list(log) {
+        let rotated = match self.list(log, real) {
             Ok(rotated) => rotated,
             Err(error) => {
                 return (false, vec![format!("cannot list the rotated files of {}: {error}", log.display())]);
@@ -71,16 +87,24 @@ impl Archive {
         (kept.iter().any(|file| file.codec.is_none()), failures.collect())
     }
 
-    fn list(&self, log: &Path) -> io::Result<Vec<Rotated>> {
-        let mut rotated = rotated::list(log)?;
-        rotated.retain(|file| !self.open.contains(&file.path));
+    /// The rotated files of a log. Those that belong to another log whose name begins like theirs do not come.
+    fn list(&self, log: &Path, real: &Path) -> io::Result<Vec<Rotated>> {
+        let looks_rotated = |path: &Path| path.parent() == log.parent() && rotated::is_of(log, path);
+        let others = self.known.paths(looks_rotated);
+        let mut rotated = rotated::list(real)?;
+        rotated.retain(|file| {
+            let is_of = |other: &PathBuf| {
+                other.file_name() == file.path.file_name() || rotated::is_of(other, &file.path)
+            };
+            !others.iter().any(is_of)
+        });
         Ok(rotated)
     }
 
-    fn compress(&self, log: &Path, codec: Codec) {
+    fn compress(&self, log: &Path, real: &Path, codec: Codec) {
         let mut work = self.work.lock();
-        if !work.logs.iter().any(|(waiting, _)| waiting == log) {
-            work.logs.push((log.to_owned(), codec));
+        if !work.logs.iter().any(|waiting| waiting.real == real) {
+            work.logs.push(Uncompressed { log: log.to_owned(), real: real.to_owned(), codec });
         }
         if work.is_running {
             return;
@@ -111,9 +135,13 @@ impl Archive {
                     }
                 }
             };
-            let (log, codec) = next;
+            let Uncompressed { log, real, codec } = next;
+            // Nobody else writes such files: whoever did was killed.
+            for part in rotated::parts(&real, PART).unwrap_or_default() {
+                drop(fs::remove_file(part));
+            }
             // The newest first: the others are closer to their removal.
-            for file in self.list(&log).unwrap_or_default().into_iter().rev() {
+            for file in self.list(&log, &real).unwrap_or_default().into_iter().rev() {
                 if file.codec.is_some() {
                     continue;
                 }

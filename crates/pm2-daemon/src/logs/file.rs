@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Local;
@@ -53,12 +53,22 @@ pub(crate) struct LogFile {
     shared: Arc<Shared>,
     /// How many streams write to it.
     n_streams: AtomicUsize,
+    /// Which file it is, whatever its path.
+    identity: Identity,
     state: Mutex<State>,
+}
+
+/// Tells files on the disk apart, most of the time; 0 for what is no file.
+type Identity = Arc<AtomicU64>;
+
+fn identity_of(data: &fs::Metadata) -> u64 {
+    if data.is_file() { data.ino() ^ data.dev().rotate_left(40) } else { 0 }
 }
 
 struct State {
     /// Absent while it cannot be opened.
     file: Option<File>,
+    identity: Identity,
     /// Whether its last line has no end yet; `None`: nobody has looked.
     mid_line: Option<bool>,
     fault: Option<Fault>,
@@ -124,12 +134,18 @@ impl LogFile {
     }
 
     fn new(path: &Path, file: Option<File>, own: OwnSettings, shared: &Arc<Shared>) -> LogFile {
+        let identity = Identity::default();
+        if let Some(data) = file.as_ref().and_then(|file| file.metadata().ok()) {
+            identity.store(identity_of(&data), Ordering::Relaxed);
+        }
         LogFile {
             path: path.to_owned(),
             shared: shared.clone(),
             n_streams: AtomicUsize::new(0),
+            identity: identity.clone(),
             state: Mutex::new(State {
                 file,
+                identity,
                 mid_line: None,
                 fault: None,
                 retry_at: None,
@@ -198,6 +214,18 @@ impl LogFile {
         &self.path
     }
 
+    /// Whether it is what is at that path.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let identity = self.identity.load(Ordering::Relaxed);
+        identity != 0 && fs::metadata(path).is_ok_and(|data| identity_of(&data) == identity)
+    }
+
+    /// Whether both are the same file, and the other one's path leads to it.
+    pub(super) fn is_same(&self, other: &LogFile) -> bool {
+        let identity = self.identity.load(Ordering::Relaxed);
+        identity == other.identity.load(Ordering::Relaxed) && other.is_at(&other.path)
+    }
+
     /// What is wrong with it now.
     pub(crate) fn fault(&self) -> Option<Fault> {
         self.state.lock().fault.clone()
@@ -217,10 +245,9 @@ impl LogFile {
         }
     }
 
-    /// How it is rotated.
-    pub(super) fn plan(&self) -> Option<Arc<Plan>> {
-        let State { own, plan, .. } = &mut *self.state.lock();
-        self.shared.settings.plan(own, plan)
+    /// What the app says of its rotation.
+    pub(super) fn own(&self) -> OwnSettings {
+        self.state.lock().own.clone()
     }
 
     /// Opens the path anew.
@@ -228,9 +255,9 @@ impl LogFile {
     /// # Errors
     /// As [`LogFile::open`]; the old file stays in use then, and the path is tried again when there is something to write.
     pub(crate) fn reopen(&self) -> Result<(), LogFileError> {
-        let file = open(&self.path, self.shared.mode);
         let mut state = self.state.lock();
-        match file {
+        // Not before: a rotation in between would leave it with the file that was put away.
+        match open(&self.path, self.shared.mode) {
             Ok(file) => {
                 state.replace(file);
                 Ok(())
@@ -251,18 +278,27 @@ impl LogFile {
         }
     }
 
-    /// Rotates it now, or at the next end of a line. An empty file stays.
-    pub(super) fn rotate_by_time(&self) -> Option<Change> {
+    /// Rotates it if it has that size, now, or at the next end of a line while somebody writes to it. An empty file stays.
+    /// Gives whether it was rotated.
+    pub(super) fn rotate_from(&self, size: u64) -> Result<bool, Change> {
         let mut state = self.state.lock();
-        let State { own, plan, .. } = &mut *state;
-        let plan = self.shared.settings.plan(own, plan)?;
-        let is_file = |data: &fs::Metadata| data.is_file() && data.len() > 0;
-        state.file.as_ref()?.metadata().ok().filter(is_file)?;
-        if state.is_mid_line(&self.path) {
-            state.is_due = true;
-            return None;
+        if self.shared.is_paused() {
+            return Ok(false);
         }
-        state.rotate(&self.path, &plan, &self.shared).err().map(|error| Change::NotRotated(error.to_string()))
+        let State { own, plan, file, .. } = &mut *state;
+        let Some(plan) = self.shared.settings.plan(own, plan) else { return Ok(false) };
+        let data = file.as_ref().and_then(|file| file.metadata().ok());
+        if !data.is_some_and(|data| data.is_file() && data.len() >= size.max(1)) {
+            return Ok(false);
+        }
+        if self.n_streams.load(Ordering::Relaxed) > 0 && state.is_mid_line(&self.path) {
+            state.is_due = true;
+            return Ok(false);
+        }
+        match state.rotate(&self.path, &plan, &self.shared) {
+            Ok(_) => Ok(true),
+            Err(error) => Err(Change::NotRotated(error)),
+        }
     }
 
     /// Appends bytes. A failure loses them and is remembered; the next write tries again.
@@ -324,7 +360,7 @@ impl State {
                         Step::Rotate => {
                             match self.rotate(path, plan, shared) {
                                 Ok(new_size) => size = Some(new_size),
-                                Err(error) => changes.push(Change::NotRotated(error.to_string())),
+                                Err(error) => changes.push(Change::NotRotated(error)),
                             }
                             continue;
                         }
@@ -387,6 +423,7 @@ impl State {
                     self.retry_at = Some(Instant::now() + RETRY);
                     if is_gone {
                         self.file = None;
+                        self.identity.store(0, Ordering::Relaxed);
                         return Err(error.to_string());
                     }
                 }
@@ -399,6 +436,8 @@ impl State {
     }
 
     fn replace(&mut self, file: File) {
+        let identity = file.metadata().map_or(0, |data| identity_of(&data));
+        self.identity.store(identity, Ordering::Relaxed);
         self.file = Some(file);
         self.mid_line = None;
         self.retry_at = None;
@@ -428,7 +467,9 @@ impl State {
         if let Some(mid_line) = self.mid_line {
             return mid_line;
         }
-        let last = File::open(path).and_then(|file| {
+        // It may be a pipe by now.
+        let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        let last = opened.and_then(|file| {
             let length = file.metadata()?.len();
             let mut last = [b'\n'];
             if length > 0 {
@@ -455,7 +496,7 @@ impl State {
         let size = rotated.map_err(|error| format!("{}, rename '{}'", node_text(&error), path.display()))?;
         self.rotate_at = None;
         self.is_due = false;
-        shared.archive.tend(&real, plan);
+        shared.archive.tend(path, &real, plan);
         Ok(size)
     }
 
@@ -479,7 +520,7 @@ impl State {
         // Whoever could read it can read it.
         drop(new.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777)));
         drop(std::os::unix::fs::fchown(&new, Some(old.uid()), Some(old.gid())));
-        self.file = Some(new);
+        self.replace(new);
         self.mid_line = Some(false);
         Ok(0)
     }

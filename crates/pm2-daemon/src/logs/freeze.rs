@@ -51,9 +51,7 @@ impl LogWriter {
         let report = |file: Result<Arc<LogFile>, _>| {
             file.inspect_err(|error| self.surroundings.journal.error(error)).ok()
         };
-        let table = FileTable(files.into_iter().map(open).map(report).collect());
-        self.shared.settings.changed.notify_one();
-        table
+        FileTable(files.into_iter().map(open).map(report).collect())
     }
 
     /// Stops all pumps and gives what they have; what is in the pipes stays there. The flag says that some could not be
@@ -63,6 +61,7 @@ impl LogWriter {
         files: &mut FileTable,
         descriptors: &mut Descriptors,
     ) -> (Vec<PumpState>, bool) {
+        self.shared.pause(true);
         let running: Vec<_> =
             self.pumps.lock().running.iter().map(|(number, pump)| (*number, pump.clone())).collect();
         let asked: Vec<_> = running
@@ -79,12 +78,14 @@ impl LogWriter {
         let mut is_late = false;
         for (number, frozen) in asked {
             match timeout_at(deadline, frozen).await {
-                Ok(Ok(pump)) => stopped.push(pump.freeze(number, files, descriptors)),
+                Ok(Ok(pump)) => stopped.push((number, pump)),
                 Ok(Err(_)) => {}
                 Err(_) => is_late = true,
             }
         }
-        (stopped, is_late)
+        // Not before all have stopped: a file that nobody else seems to write to any more gets pieces of lines.
+        let frozen = stopped.into_iter().map(|(number, pump)| pump.freeze(number, files, descriptors));
+        (frozen.collect(), is_late)
     }
 
     /// Lets pumps go on.
@@ -95,15 +96,24 @@ impl LogWriter {
         bus: &Bus,
         descriptors: &mut Descriptors,
     ) {
+        let mut thawed = Vec::new();
         for state in pumps {
             let number = state.id;
             match Pump::thaw(state, files, bus, descriptors) {
-                Ok(pump) => self.run(number, Box::new(pump)),
+                Ok(pump) => thawed.push((number, pump)),
                 Err(error) => {
                     self.surroundings.journal.error(format_args!("the output of an app is lost: {error}"))
                 }
             }
         }
+        for (number, pump) in thawed {
+            self.run(number, Box::new(pump));
+        }
+    }
+
+    /// Everybody is there again: what is done at certain times goes on.
+    pub(crate) fn go_on(&self) {
+        self.shared.pause(false);
     }
 
     /// The number of the latest pump.
@@ -167,7 +177,7 @@ impl Pump {
         let files = state.files.iter().zip(held);
         let files = files.filter_map(|(place, held)| {
             let file = files_at(*place)?;
-            Some(Destination { file, held })
+            Some(Destination { held, ..file.into() })
         });
         Ok(Pump {
             pipe: descriptors.take(state.pipe)?,
@@ -271,6 +281,42 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         assert!(descriptors.numbers().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_of_both_streams_is_one_from_the_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let (writer, bus) = writer();
+        let files = |name: &str| {
+            let file = writer.open(&folder.path().join(name), OwnSettings::default()).unwrap();
+            LogFiles { out: vec![file.clone()], error: vec![file] }
+        };
+        let (first, second) = (files("1.log"), files("2.log"));
+        let ((out, out_app), (error, error_app)) = (output_pipe().unwrap(), output_pipe().unwrap());
+        let taps = [false, true].map(|is_error| Tap { format: None, ..tap(&bus, is_error) });
+        let output = writer.attach([out, error], &first, taps);
+        assert!(first.out[0].is_shared(), "before anything of it was read");
+        output.write_to(&second);
+        assert!(second.out[0].is_shared());
+        let mut descriptors = Descriptors::default();
+        for _ in 0..20 {
+            // Whoever is stopped first does not leave the other one alone with the file.
+            let (mut out_app, mut error_app) =
+                (File::from(out_app.try_clone().unwrap()), File::from(error_app.try_clone().unwrap()));
+            write!(out_app, "o").unwrap();
+            write!(error_app, "e").unwrap();
+            let mut table = FileTable::default();
+            let (pumps, _) = writer.freeze(&mut table, &mut descriptors).await;
+            writer.thaw(pumps, &table, &bus, &mut descriptors);
+        }
+        drop((out_app, error_app));
+        while !writer.pumps.lock().running.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let text = fs::read_to_string(folder.path().join("2.log")).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["e".repeat(20), "o".repeat(20)]);
     }
 
     #[tokio::test]

@@ -112,6 +112,8 @@ impl LogWriter {
         if let Some(path) = options.own_log {
             journal.rotate(OwnLog::new(path, Arc::downgrade(&shared)));
         }
+        // Nobody is there before everything that was left is.
+        shared.pause(options.since.is_some());
         let timed = timed::run(shared.clone(), options.since, journal.clone(), bus);
         std::thread::Builder::new().name("logs".to_owned()).stack_size(256 * 1024).spawn(move || {
             leave_signals_to_others();
@@ -127,6 +129,11 @@ impl LogWriter {
     /// With the words Node uses for the same failure.
     pub(crate) fn open(&self, path: &Path, own: OwnSettings) -> Result<Arc<LogFile>, LogFileError> {
         self.shared.open(path, own)
+    }
+
+    /// There are other processes than before.
+    pub(crate) fn list_has_changed(&self) {
+        self.shared.settings.changed.notify_one();
     }
 
     /// As [`LogWriter::open`]; a file that cannot be opened is tried again when there is something to write.
@@ -151,16 +158,18 @@ impl LogWriter {
         let [out_tap, error_tap] = taps;
         let pumps =
             [(out, &files.out, out_tap), (error, &files.error, error_tap)].map(|(pipe, files, tap)| {
-                let number = {
-                    let mut pumps = self.pumps.lock();
-                    pumps.next += 1;
-                    pumps.next
-                };
                 let files = files.iter().cloned().map(Destination::from).collect();
-                let pump = Pump { pipe, files, tap, carry: Vec::new(), line: Pending::default() };
-                self.run(number, Box::new(pump));
-                number
+                Pump { pipe, files, tap, carry: Vec::new(), line: Pending::default() }
             });
+        let pumps = pumps.map(|pump| {
+            let number = {
+                let mut pumps = self.pumps.lock();
+                pumps.next += 1;
+                pumps.next
+            };
+            self.run(number, Box::new(pump));
+            number
+        });
         self.output(pumps)
     }
 
@@ -216,11 +225,13 @@ impl Output {
 
     /// Writes to other files, from the next line on.
     pub(crate) fn write_to(&self, files: &LogFiles) {
+        let files = [&files.out, &files.error]
+            .map(|files| files.iter().cloned().map(file::Attached::new).collect::<Vec<_>>());
         let pumps = self.all.lock();
-        for (number, files) in self.pumps.iter().zip([&files.out, &files.error]) {
+        for (number, files) in self.pumps.iter().zip(files) {
             if let Some(pump) = pumps.running.get(number) {
                 // One that is gone writes nothing any more.
-                drop(pump.send(Box::new(Wish::Files(files.clone()))));
+                drop(pump.send(Box::new(Wish::Files(files))));
             }
         }
     }

@@ -35,7 +35,7 @@ impl OwnLog {
         if let Some(plan) = shared.settings.plan(&OwnSettings::default(), &mut cache)
             && matches!(self.rotate(&plan), Ok(true))
         {
-            shared.archive.tend(&self.path, &plan);
+            shared.archive.tend(&self.path, &self.path, &plan);
         }
     }
 

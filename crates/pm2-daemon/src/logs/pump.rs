@@ -54,7 +54,7 @@ pub(super) enum Wish {
     /// To say when the pipe has been read empty once.
     Drain(oneshot::Sender<()>),
     /// To write to these files from now on, when the line that has begun is over.
-    Files(Vec<Arc<LogFile>>),
+    Files(Vec<Attached>),
     /// To stop, and to leave everything to whoever goes on.
     Freeze(oneshot::Sender<Box<Pump>>),
 }
@@ -70,16 +70,17 @@ pub(super) struct Pump {
     pub(super) line: Pending,
 }
 
-/// Where bytes go.
+/// Where bytes go. It counts as a stream of the file before anything runs: a line that the first stream begins is torn by
+/// the second one otherwise.
 pub(super) struct Destination {
-    pub(super) file: Arc<LogFile>,
+    pub(super) file: Attached,
     /// What is not written before its line has ended.
     pub(super) held: Vec<u8>,
 }
 
 impl From<Arc<LogFile>> for Destination {
     fn from(file: Arc<LogFile>) -> Destination {
-        Destination { file, held: Vec::new() }
+        Destination { file: Attached::new(file), held: Vec::new() }
     }
 }
 
@@ -200,7 +201,7 @@ struct Stream {
     carry: Vec<u8>,
     lines: Lines,
     /// What is written to when the line is over.
-    next_files: Option<Vec<Arc<LogFile>>>,
+    next_files: Option<Vec<Attached>>,
 }
 
 enum Lines {
@@ -222,7 +223,7 @@ impl Target {
     fn new(Destination { file, held }: Destination, begun: &Begun) -> Target {
         let mut share = Share::of(begun);
         share.set(held.len());
-        Target { file: Attached::new(file), held, share }
+        Target { file, held, share }
     }
 
     /// What of these bytes is to be written now, with what has been held.
@@ -274,10 +275,8 @@ impl Stream {
             Lines::Formatted(lines) => lines.into_pending(),
             Lines::Plain { is_mid_line } => Pending { bytes: Vec::new(), is_rest: is_mid_line },
         };
-        let mut files: Vec<Destination> = targets
-            .into_iter()
-            .map(|target| Destination { file: Arc::clone(&target.file), held: target.held })
-            .collect();
+        let mut files: Vec<Destination> =
+            targets.into_iter().map(|target| Destination { file: target.file, held: target.held }).collect();
         // They have the same order; the line that has begun ends in the new ones.
         for (destination, file) in files.iter_mut().zip(next_files.unwrap_or_default()) {
             destination.file = file;
@@ -352,7 +351,7 @@ impl Stream {
     }
 
     /// Writes to other files from the next line on.
-    fn write_to(&mut self, files: Vec<Arc<LogFile>>) {
+    fn write_to(&mut self, files: Vec<Attached>) {
         self.next_files = Some(files);
         if !matches!(self.lines, Lines::Plain { is_mid_line: true }) {
             self.exchange_files();
@@ -362,7 +361,10 @@ impl Stream {
     fn exchange_files(&mut self) {
         if let Some(files) = self.next_files.take() {
             let begun = &self.surroundings.begun;
-            self.targets = files.into_iter().map(|file| Target::new(file.into(), begun)).collect();
+            self.targets = files
+                .into_iter()
+                .map(|file| Target::new(Destination { file, held: Vec::new() }, begun))
+                .collect();
         }
     }
 

@@ -33,7 +33,7 @@ pub(crate) struct SettingsFile {
     path: PathBuf,
     journal: Journal,
     state: Mutex<State>,
-    /// They have changed, or a log has been opened.
+    /// They have changed, or there are other logs.
     pub(super) changed: Notify,
 }
 
@@ -71,6 +71,11 @@ impl SettingsFile {
         self.current();
     }
 
+    /// Whether the module does what would be done here. Nobody tells when it ends.
+    pub(super) fn yields(&self) -> bool {
+        self.state.lock().module.strong_count() > 0
+    }
+
     /// How a log of an app with these settings is rotated; `None`: not at all.
     pub(super) fn plan(&self, own: &OwnSettings, cache: &mut PlanCache) -> Option<Arc<Plan>> {
         let (generation, settings) = self.current();
@@ -95,8 +100,9 @@ impl SettingsFile {
             let stamp = metadata.and_then(|data| Some((data.modified().ok()?, data.len())));
             if stamp != state.stamp {
                 state.stamp = stamp;
-                let settings = self.read();
-                if settings.as_ref() != state.settings.as_deref() {
+                if let Some(settings) = self.read()
+                    && settings.as_ref() != state.settings.as_deref()
+                {
                     state.generation += 1;
                     state.settings = settings.map(Arc::new);
                     self.changed.notify_one();
@@ -111,11 +117,11 @@ impl SettingsFile {
         (state.generation, state.settings.clone().filter(|_| !state.yields))
     }
 
-    /// A file that is being written counts as one without settings; its next change is seen.
-    fn read(&self) -> Option<Settings> {
-        let text = std::fs::read(&self.path).ok()?;
+    /// `None`: it is being written, and its next change is seen.
+    fn read(&self) -> Option<Option<Settings>> {
+        let Ok(text) = std::fs::read(&self.path) else { return Some(None) };
         let all: Settings = serde_json::from_slice(&text).ok()?;
-        all.get(SETTINGS_KEY)?.as_object().cloned()
+        Some(all.get(SETTINGS_KEY).and_then(Value::as_object).cloned())
     }
 }
 
@@ -185,7 +191,7 @@ mod tests {
         assert_eq!(size("{}"), None);
         assert_eq!(size(r#"{"pm2-logrotate": {"max_size": "2K"}}"#), Some(2048));
         assert_eq!(size(r#"{"pm2-logrotate": {"max_size": "3000"}}"#), Some(3000));
-        assert_eq!(size(r#"{"pm2-logrotate": {"max_size": "3000""#), None);
+        assert_eq!(size(r#"{"pm2-logrotate": {"max_size": "3000""#), Some(3000), "it is being written");
         let module = Arc::new(LogFiles::default());
         file.yield_to_module(&module);
         assert_eq!(size(r#"{"pm2-logrotate": {"max_size": "40"}}"#), None);

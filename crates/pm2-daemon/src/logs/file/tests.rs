@@ -183,20 +183,29 @@ fn rotation_by_time_waits_for_the_end_of_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.log");
     let file = rotating(&path, json!(true));
-    file.rotate_by_time();
-    assert_eq!(rotated::list(&path).unwrap().len(), 0, "an empty file stays");
+    let stream = Attached::new(file.clone());
+    assert_eq!(file.rotate_from(0), Ok(false), "an empty file stays");
     file.append(b"1\nbeg");
-    file.rotate_by_time();
+    assert_eq!(file.rotate_from(6), Ok(false));
+    assert!(!file.state.lock().is_due);
+    assert_eq!(file.rotate_from(5), Ok(false));
     assert_eq!(rotated::list(&path).unwrap().len(), 0);
     let mut descriptors = Descriptors::default();
     let state = file.freeze(&mut descriptors);
-    drop(file);
+    drop((stream, file));
     let file = shared().thaw(state, &mut descriptors).unwrap();
     file.append(b"un\n2\n");
     let rotated = rotated::list(&path).unwrap();
     assert_eq!((text(&rotated[0].path).as_str(), text(&path).as_str()), ("1\nbegun\n", "2\n"));
-    file.rotate_by_time();
+    assert_eq!(file.rotate_from(1), Ok(true));
     assert_eq!((rotated::list(&path).unwrap().len(), text(&path).as_str()), (2, ""));
+    // Of a process that has ended comes no end of the line.
+    file.append(b"3");
+    file.shared.pause(true);
+    assert_eq!(file.rotate_from(1), Ok(false));
+    file.shared.pause(false);
+    assert_eq!(file.rotate_from(1), Ok(true));
+    assert_eq!((whole(&path).as_str(), text(&path).as_str()), ("1\nbegun\n2\n3", ""));
 }
 
 #[test]
@@ -230,4 +239,36 @@ fn what_is_behind_a_link_is_rotated() {
     let file = rotating(&path, json!({"max_size": 4}));
     file.append(b"123\n456\n");
     assert_eq!((text(&real).as_str(), whole(&real).as_str()), ("456\n", "123\n456\n"));
+}
+
+#[test]
+fn a_file_with_two_paths_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::os::unix::fs::symlink(path("real.log"), path("link.log")).unwrap();
+    let shared = shared();
+    let own = OwnSettings {
+        own: Some(json!({"max_size": 4, "retain": "all", "compress": true})),
+        is_module: false,
+    };
+    let open = |name: &str| shared.open(&path(name), own.clone()).unwrap();
+    let (real, link) = (open("real.log"), open("link.log"));
+    assert!(Arc::ptr_eq(&real, &link) && Arc::ptr_eq(&link, &open("link.log")));
+    real.append(b"1234\n");
+    link.append(b"1\n");
+    assert_eq!(text(&path("real.log")), "1\n");
+    // It is one for as long as it is.
+    fs::remove_file(path("link.log")).unwrap();
+    let other = open("link.log");
+    assert!(!Arc::ptr_eq(&real, &other));
+    other.append(b"2\n");
+    assert_eq!((text(&path("real.log")).as_str(), text(&path("link.log")).as_str()), ("1\n", "2\n"));
+    assert!(Arc::ptr_eq(&other, &open("link.log")) && Arc::ptr_eq(&real, &open("real.log")));
+    // A file that was renamed is that of whoever opens it under its new name.
+    fs::rename(path("real.log"), path("moved.log")).unwrap();
+    assert!(!Arc::ptr_eq(&real, &open("moved.log")));
+    let devices: Vec<_> = ["/dev/null", "/dev/zero"]
+        .map(|path| shared.open(Path::new(path), OwnSettings::default()).unwrap())
+        .into();
+    assert!(!Arc::ptr_eq(&devices[0], &devices[1]));
 }
