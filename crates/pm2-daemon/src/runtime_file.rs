@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, FileTimes};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -25,13 +26,16 @@ pub(crate) struct RuntimeFile {
     home: PathBuf,
     /// An app of root may become another user, who has to read the file then.
     is_public: bool,
+    /// For apps of users who may not look into the home: shared by all daemons of this user, so that those which were
+    /// killed leave nothing that piles up.
+    shared: PathBuf,
     places: Mutex<Places>,
 }
 
 /// Where files are. The lock also keeps two starts from writing one at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Places {
-    /// A folder outside the home, for apps of users who may not look into it.
+    /// Used instead of the shared folder when somebody else has taken its name.
     pub(crate) public: Option<PathBuf>,
     /// What apps were started with, also by a daemon of another version in whose place this one is.
     pub(crate) handed_out: BTreeSet<PathBuf>,
@@ -39,7 +43,13 @@ pub(crate) struct Places {
 
 impl RuntimeFile {
     pub(crate) fn new(home: &Path) -> RuntimeFile {
-        RuntimeFile { home: home.to_owned(), is_public: geteuid().is_root(), places: Mutex::default() }
+        let user = geteuid();
+        RuntimeFile {
+            home: home.to_owned(),
+            is_public: user.is_root(),
+            shared: temporary_folder().join(format!("pm2-rs-runtime-{user}")),
+            places: Mutex::default(),
+        }
     }
 
     /// Where the files are; whoever is told goes on with them.
@@ -59,11 +69,11 @@ impl RuntimeFile {
     pub(crate) fn path_for(&self, uid: Option<u32>) -> io::Result<PathBuf> {
         let mut places = self.places.lock();
         let folder = if self.is_public || uid.is_some() {
-            public_folder(&mut places.public)?
+            self.public_folder(&mut places.public)?
         } else {
             self.home.clone()
         };
-        let path = folder.join(format!("runtime-{}.cjs", pm2_core::VERSION));
+        let path = folder.join(name());
         if !std::fs::read(&path).is_ok_and(|text| text == TEXT.as_bytes()) {
             self.write(&path)?;
         }
@@ -96,6 +106,18 @@ impl RuntimeFile {
         }
     }
 
+    fn public_folder(&self, own: &mut Option<PathBuf>) -> io::Result<PathBuf> {
+        for folder in [Some(&self.shared), own.as_ref()].into_iter().flatten() {
+            if make_folder(folder).is_ok() && is_ours(folder) {
+                return Ok(folder.clone());
+            }
+        }
+        let folder = nix::unistd::mkdtemp(&self.shared.with_extension("XXXXXX"))?;
+        set_mode(&folder, 0o755)?;
+        *own = Some(folder.clone());
+        Ok(folder)
+    }
+
     /// Writes the whole file before it gets its name, so that an app never loads half of it.
     fn write(&self, path: &Path) -> io::Result<()> {
         let mode = if path.starts_with(&self.home) { 0o600 } else { 0o644 };
@@ -115,15 +137,11 @@ impl Drop for RuntimeFile {
     }
 }
 
-/// The folder that was made earlier, made again if it has vanished, or a new one.
-fn public_folder(public: &mut Option<PathBuf>) -> io::Result<PathBuf> {
-    if let Some(folder) = public.as_ref().filter(|folder| make_folder(folder).is_ok() && is_ours(folder)) {
-        return Ok(folder.clone());
-    }
-    let folder = nix::unistd::mkdtemp(&temporary_folder().join("pm2-rs-runtime-XXXXXX"))?;
-    set_mode(&folder, 0o755)?;
-    *public = Some(folder.clone());
-    Ok(folder)
+/// Two builds of a version may differ.
+fn name() -> String {
+    let mut hasher = DefaultHasher::new();
+    TEXT.hash(&mut hasher);
+    format!("runtime-{}-{:08x}.cjs", pm2_core::VERSION, hasher.finish() as u32)
 }
 
 /// One that everybody may look into; `TMPDIR` is its user's own on some systems.
@@ -165,8 +183,10 @@ mod tests {
     use super::*;
 
     /// A daemon of root, or of anybody else.
-    fn file(home: &Path, is_public: bool) -> RuntimeFile {
-        RuntimeFile { home: home.to_owned(), is_public, places: Mutex::default() }
+    fn file(root: &Path, is_public: bool) -> RuntimeFile {
+        let (home, shared) = (root.join("home"), root.join("shared"));
+        std::fs::create_dir(&home).unwrap();
+        RuntimeFile { home, is_public, shared, places: Mutex::default() }
     }
 
     fn mode(path: &Path) -> u32 {
@@ -190,11 +210,9 @@ mod tests {
             let home = tempfile::tempdir().unwrap();
             let file = file(home.path(), is_public);
             let path = file.path_for(uid).unwrap();
-            assert!(!path.starts_with(home.path()));
-            let folder = path.parent().unwrap().to_owned();
-            assert_eq!((mode(&path), mode(&folder)), (0o644, 0o755));
-            drop(file);
-            assert!(!folder.exists());
+            let folder = path.parent().unwrap();
+            assert_eq!(folder, file.shared);
+            assert_eq!((mode(&path), mode(folder)), (0o644, 0o755));
         }
     }
 
@@ -206,7 +224,7 @@ mod tests {
         let public = file.path_for(Some(1)).unwrap();
         let folder = public.parent().unwrap();
         // The daemon that this one has taken the place of was of another version.
-        let earlier = home.path().join("runtime-0.0.1.cjs");
+        let earlier = file.home.join("runtime-0.0.1.cjs");
         let mut places = file.places();
         places.handed_out.insert(earlier.clone());
         file.set_places(places);
@@ -240,15 +258,17 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let file = file(home.path(), true);
         let before = file.path_for(None).unwrap();
-        let folder = before.parent().unwrap().to_owned();
-        std::fs::remove_dir_all(&folder).unwrap();
-        std::fs::create_dir(&folder).unwrap();
-        set_mode(&folder, 0o777).unwrap();
+        std::fs::remove_file(&before).unwrap();
+        set_mode(&file.shared, 0o777).unwrap();
         file.look_after();
         assert!(!before.exists());
         let after = file.path_for(None).unwrap();
-        assert_ne!(after.parent(), Some(&*folder));
-        std::fs::remove_dir(&folder).unwrap();
+        assert_eq!(file.path_for(None).unwrap(), after);
+        let folder = after.parent().unwrap().to_owned();
+        assert_ne!(folder, file.shared);
+        assert_eq!((mode(&after), mode(&folder)), (0o644, 0o755));
+        drop(file);
+        assert!(!folder.exists());
     }
 
     #[tokio::test(start_paused = true)]
