@@ -68,16 +68,25 @@ impl RuntimeFile {
     /// When the file cannot be written.
     pub(crate) fn path_for(&self, uid: Option<u32>) -> io::Result<PathBuf> {
         let mut places = self.places.lock();
-        let folder = if self.is_public || uid.is_some() {
-            self.public_folder(&mut places.public)?
-        } else {
-            self.home.clone()
+        let mut public = || {
+            let path = self.public_folder(&mut places.public)?.join(name());
+            self.provide(path)
         };
-        let path = folder.join(name());
+        let own = || self.provide(self.home.join(name()));
+        let path = match uid {
+            Some(_) => public()?,
+            // An app that stays who it is does not need the folder, which may be read-only or full.
+            None if self.is_public => public().or_else(|_| own())?,
+            None => own()?,
+        };
+        places.handed_out.insert(path.clone());
+        Ok(path)
+    }
+
+    fn provide(&self, path: PathBuf) -> io::Result<PathBuf> {
         if !std::fs::read(&path).is_ok_and(|text| text == TEXT.as_bytes()) {
             self.write(&path)?;
         }
-        places.handed_out.insert(path.clone());
         Ok(path)
     }
 
@@ -214,6 +223,15 @@ mod tests {
             assert_eq!(folder, file.shared);
             assert_eq!((mode(&path), mode(folder)), (0o644, 0o755));
         }
+    }
+
+    #[test]
+    fn without_a_folder_for_everybody_the_apps_of_root_have_the_one_in_the_home() {
+        let root = tempfile::tempdir().unwrap();
+        let mut file = file(root.path(), true);
+        file.shared = root.path().join("none/shared");
+        assert_eq!(file.path_for(None).unwrap().parent(), Some(&*file.home));
+        assert!(file.path_for(Some(12345)).is_err());
     }
 
     #[test]
