@@ -41,7 +41,7 @@ export async function run(pm2, t) {
     // Where the answers of a delete count, the end takes so long that the second call comes before it.
     const endsLate = says && first === 'delete'
     const script = endsLate
-      ? "trap 'sleep 0.15; exit 0' INT; echo $$ >> pids; while true; do sleep 0.2; done"
+      ? "trap 'sleep 0.6; exit 0' INT; echo $$ >> pids; while true; do sleep 0.2; done"
       : 'echo $$ >> pids; exec sleep 300'
     await t.quiet.start(shell('app', script))
     await t.online('app')
