@@ -12,12 +12,55 @@ pub(crate) const STOPPED_BYTES: usize = 16 * 1024 * 1024;
 /// Who has taken nothing for so long, although something was waiting, has stopped.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Whether so many more bytes may wait behind `waiting` ones, for somebody who last took something, or had nothing
-/// waiting, at that moment; `most` for one who reads. However large, one thing may wait alone.
-pub(crate) fn allows(waiting: usize, more: usize, last_read: Instant, most: usize) -> bool {
-    let all = waiting.saturating_add(more);
-    // The clock is looked at only if it matters.
-    waiting == 0 || all <= STOPPED_BYTES || (all <= most && last_read.elapsed() < PATIENCE)
+/// The bytes that wait for one reader.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    waiting: usize,
+    /// For as long as he reads.
+    most: usize,
+    /// When he last took something, or had nothing to take.
+    last_read: Instant,
+}
+
+impl Allowance {
+    /// `most` may wait while he reads; so many bytes are waiting.
+    pub(crate) fn new(most: usize, waiting: usize) -> Allowance {
+        Allowance { waiting, most, last_read: Instant::now() }
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Adds so many bytes, if they may wait. However large, one thing may wait alone.
+    pub(crate) fn add(&mut self, count: usize) -> bool {
+        let all = self.waiting.saturating_add(count);
+        // The clock is looked at only if it matters.
+        let reads = || self.last_read.elapsed() < PATIENCE;
+        if self.waiting == 0 {
+            self.last_read = Instant::now();
+        } else if all > STOPPED_BYTES && (all > self.most || !reads()) {
+            return false;
+        }
+        self.waiting = all;
+        true
+    }
+
+    /// Adds so many bytes in any case.
+    pub(crate) fn add_all_the_same(&mut self, count: usize) {
+        self.waiting += count;
+    }
+
+    /// He has taken so many.
+    pub(crate) fn taken(&mut self, count: usize) {
+        self.waiting -= count;
+        self.last_read = Instant::now();
+    }
+
+    /// So many do not wait after all.
+    pub(crate) fn withdrawn(&mut self, count: usize) {
+        self.waiting -= count;
+    }
 }
 
 #[cfg(test)]
@@ -26,14 +69,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_reads_may_have_more_waiting() {
-        let now = Instant::now();
-        let allows = |waiting, more| allows(waiting, more, now, 2 * STOPPED_BYTES);
-        assert!(allows(0, usize::MAX));
-        assert!(allows(STOPPED_BYTES, STOPPED_BYTES));
-        assert!(!allows(STOPPED_BYTES, STOPPED_BYTES + 1));
+        let allows = |waiting, more, pause| async move {
+            let mut allowance = Allowance::new(2 * STOPPED_BYTES, waiting);
+            tokio::time::advance(pause).await;
+            let allows = allowance.add(more);
+            assert_eq!(allowance.waiting(), if allows { waiting.saturating_add(more) } else { waiting });
+            allows
+        };
+        assert!(allows(0, usize::MAX, Duration::ZERO).await);
+        assert!(allows(STOPPED_BYTES, STOPPED_BYTES, Duration::ZERO).await);
+        assert!(!allows(STOPPED_BYTES, STOPPED_BYTES + 1, Duration::ZERO).await);
+        assert!(allows(0, usize::MAX, PATIENCE).await);
+        assert!(allows(STOPPED_BYTES - 1, 1, PATIENCE).await);
+        assert!(!allows(STOPPED_BYTES, 1, PATIENCE).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_something_reads() {
+        let mut allowance = Allowance::new(2 * STOPPED_BYTES, STOPPED_BYTES);
         tokio::time::advance(PATIENCE).await;
-        assert!(allows(0, usize::MAX));
-        assert!(allows(STOPPED_BYTES - 1, 1));
-        assert!(!allows(STOPPED_BYTES, 1));
+        assert!(!allowance.add(2));
+        allowance.taken(1);
+        assert!(allowance.add(2));
+        tokio::time::advance(PATIENCE).await;
+        // What was withdrawn nobody has taken.
+        allowance.withdrawn(1);
+        assert!(!allowance.add(2));
     }
 }

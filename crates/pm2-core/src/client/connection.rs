@@ -427,6 +427,12 @@ mod tests {
         text.await.expect("every call is settled")
     }
 
+    /// So many at once.
+    fn calls(client: &Connection, count: usize) -> Vec<tokio::task::JoinHandle<Result<Reply, CallError>>> {
+        let call = |client: Connection| tokio::spawn(async move { client.call("ping", "[{}]").await });
+        (0..count).map(|_| call(client.clone())).collect()
+    }
+
     async fn soon<T>(future: impl Future<Output = T>) -> T {
         let limit = Duration::from_secs(5);
         timeout(limit, future).await.expect("must not hang")
@@ -465,12 +471,7 @@ mod tests {
     #[tokio::test]
     async fn a_drop_fails_pending_and_later_calls() {
         let (client, mut server) = pair();
-        let pending: Vec<_> = (0..3)
-            .map(|_| {
-                let client = client.clone();
-                tokio::spawn(async move { client.call("ping", "[{}]").await })
-            })
-            .collect();
+        let pending = calls(&client, 3);
         soon(server.request()).await;
         assert!(!client.is_closed());
         drop(server);
@@ -527,12 +528,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_daemon_has_said_at_last_is_heard() {
         let (client, mut server) = pair();
-        let calls: Vec<_> = (0..2)
-            .map(|_| {
-                let client = client.clone();
-                tokio::spawn(async move { client.call("m", "[{}]").await })
-            })
-            .collect();
+        let calls = calls(&client, 2);
         for _ in 0..2 {
             let (id, _) = soon(server.request()).await;
             server.answer(&id, "[7]").await;

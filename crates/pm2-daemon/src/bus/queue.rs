@@ -4,10 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use pm2_core::protocol::encode_event;
-use tokio::time::Instant;
 
 use super::Busy;
-use crate::allowance::allows;
+use crate::allowance::Allowance;
 use crate::clock::epoch_ms;
 use crate::tally::One;
 
@@ -19,18 +18,28 @@ const MUCH: usize = 1024 * 1024;
 const BATCH: usize = 64 * 1024;
 
 /// Packets in their order, and how many did not fit behind them.
-#[derive(Default)]
 pub(super) struct Queue {
     frames: VecDeque<Arc<[u8]>>,
     /// Of all that has not been written, also of what is being written.
-    bytes: usize,
-    /// When the subscriber last took something, or had nothing to take.
-    last_read: Option<Instant>,
+    allowance: Allowance,
     /// The most that there was of them since there was nothing.
     peak: usize,
     lost: u64,
     is_closed: bool,
     busy: Busy,
+}
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue {
+            frames: VecDeque::new(),
+            allowance: Allowance::new(MAX_QUEUED_BYTES, 0),
+            peak: 0,
+            lost: 0,
+            is_closed: false,
+            busy: None,
+        }
+    }
 }
 
 /// Whole packets, in their order.
@@ -65,18 +74,15 @@ impl Queue {
         if self.is_closed {
             return false;
         }
-        let is_first = self.bytes == 0;
-        let last_read = *self.last_read.get_or_insert_with(Instant::now);
-        if self.lost > 0 || !allows(self.bytes, frame.len(), last_read, MAX_QUEUED_BYTES) {
+        let is_first = self.allowance.waiting() == 0;
+        if self.lost > 0 || !self.allowance.add(frame.len()) {
             self.lost += 1;
             return false;
         }
         if is_first {
-            self.last_read = Some(Instant::now());
             self.busy = Some(busy());
         }
-        self.bytes += frame.len();
-        self.peak = self.peak.max(self.bytes);
+        self.peak = self.peak.max(self.allowance.waiting());
         self.frames.push_back(frame.clone());
         is_first
     }
@@ -112,15 +118,14 @@ impl Queue {
         let packet = format!(r#"{{"lost":{},"at":{}}}"#, self.lost, epoch_ms());
         let notice = encode_event("pm2:overflow", &packet);
         self.lost = 0;
-        self.bytes += notice.len();
+        self.allowance.add_all_the_same(notice.len());
         notice
     }
 
     /// So many bytes have left. `true`: those were the last of many.
     pub(super) fn written(&mut self, count: usize) -> bool {
-        self.bytes -= count;
-        self.last_read = Some(Instant::now());
-        if self.bytes > 0 {
+        self.allowance.taken(count);
+        if self.allowance.waiting() > 0 {
             return false;
         }
         self.busy = None;
@@ -129,7 +134,7 @@ impl Queue {
 
     /// Whether dropping it frees much.
     pub(super) fn is_large(&self) -> bool {
-        self.bytes > MUCH
+        self.allowance.waiting() > MUCH
     }
 
     /// Nothing more comes.

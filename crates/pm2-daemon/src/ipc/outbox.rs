@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
 
-use crate::allowance::allows;
+use crate::allowance::Allowance;
 
 /// Lines that may wait for an app that does not read.
 pub(super) const MAX_OUTGOING: usize = 4096;
@@ -17,16 +16,9 @@ const MAX_OUTGOING_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Clone)]
 pub(crate) struct ChannelSender {
     queue: mpsc::Sender<Outgoing>,
-    waiting: Arc<Mutex<Waiting>>,
+    allowance: Arc<Mutex<Allowance>>,
     /// Tells a writer that does not wait for the queue itself.
     wake: Option<Arc<dyn Fn() + Send + Sync>>,
-}
-
-/// What an app has not taken yet.
-struct Waiting {
-    bytes: usize,
-    /// When it last took something, or had nothing to take.
-    last_read: Instant,
 }
 
 /// Why a message could not be handed to the channel.
@@ -75,14 +67,14 @@ impl Drop for Written {
 /// The writer's half.
 pub(crate) struct Outbox {
     queue: mpsc::Receiver<Outgoing>,
-    waiting: Arc<Mutex<Waiting>>,
+    allowance: Arc<Mutex<Allowance>>,
 }
 
 /// Both halves. `wake` is called after every line that was queued; so many bytes have left the queue and not been sent.
 pub(crate) fn outbox(wake: Option<Arc<dyn Fn() + Send + Sync>>, unsent: usize) -> (ChannelSender, Outbox) {
     let (sender, queue) = mpsc::channel(MAX_OUTGOING);
-    let waiting = Arc::new(Mutex::new(Waiting { bytes: unsent, last_read: Instant::now() }));
-    (ChannelSender { queue: sender, waiting: waiting.clone(), wake }, Outbox { queue, waiting })
+    let allowance = Arc::new(Mutex::new(Allowance::new(MAX_OUTGOING_BYTES, unsent)));
+    (ChannelSender { queue: sender, allowance: allowance.clone(), wake }, Outbox { queue, allowance })
 }
 
 impl ChannelSender {
@@ -103,21 +95,14 @@ impl ChannelSender {
 
     fn queue(&self, json: &str, written: Written) -> Result<(), (SendError, Written)> {
         let length = json.len() + 1;
-        {
-            let mut waiting = self.waiting.lock();
-            if !allows(waiting.bytes, length, waiting.last_read, MAX_OUTGOING_BYTES) {
-                return Err((SendError::Full, written));
-            }
-            if waiting.bytes == 0 {
-                waiting.last_read = Instant::now();
-            }
-            waiting.bytes += length;
+        if !self.allowance.lock().add(length) {
+            return Err((SendError::Full, written));
         }
         let mut line = Vec::with_capacity(length);
         line.extend_from_slice(json.as_bytes());
         line.push(b'\n');
         self.queue.try_send(Outgoing { line, written }).map_err(|error| {
-            self.waiting.lock().bytes -= length;
+            self.allowance.lock().withdrawn(length);
             match error {
                 mpsc::error::TrySendError::Full(unsent) => (SendError::Full, unsent.written),
                 mpsc::error::TrySendError::Closed(unsent) => (SendError::Closed, unsent.written),
@@ -149,8 +134,6 @@ impl Outbox {
 
     /// So many bytes have left.
     pub(crate) fn sent(&self, length: usize) {
-        let mut waiting = self.waiting.lock();
-        waiting.bytes -= length;
-        waiting.last_read = Instant::now();
+        self.allowance.lock().taken(length);
     }
 }
